@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The one door to other programs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+
+from ganeti_cloud.errors import CommandError
+
+# noded leaks its own environment into the scripts it runs, so nothing is inherited.
+BASE_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+
+# How long a killed program may take to disappear. One in uninterruptible sleep (a hung device) never does.
+_REAP_S = 2.0
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    hint: str = "",
+) -> str:
+    """Run *argv* to its end and return its stdout.
+
+    The program gets *stdin* as its whole input, :data:`BASE_ENV` plus *env*, and a session of its own. When
+    *timeout_s* is over, the whole process group is killed, and given up if even that does not end it.
+    Raises CommandError when the program cannot be started, ends with another status than 0, or takes too long.
+    """
+    process = _start(argv, env=env, hint=hint)
+    try:
+        out, err = process.communicate(stdin, timeout=timeout_s)
+    except subprocess.TimeoutExpired as late:
+        _kill(process)
+        raise CommandError(f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, hint=hint) from late
+    except BaseException:
+        _kill(process)
+        raise
+    if process.returncode != 0:
+        raise CommandError(_failure(argv, process.returncode, err), status=process.returncode, hint=hint)
+    return out
+
+
+def follow(
+    argv: Sequence[str],
+    on_text: Callable[[str], None],
+    *,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    hint: str = "",
+) -> None:
+    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
+    # Imported here: the hot verbs of Ganeti scripts run without these.
+    import selectors
+    import tempfile
+    import time
+
+    end = time.monotonic() + timeout_s
+    with tempfile.TemporaryFile() as errors, selectors.DefaultSelector() as selector:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**BASE_ENV, **(env or {})},
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                if not selector.select(timeout=max(0.0, end - time.monotonic())):
+                    raise CommandError(f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, hint=hint)
+                piece = os.read(process.stdout.fileno(), 4096)
+                if not piece:
+                    break
+                on_text(piece.decode(errors="replace"))
+            process.wait(timeout=max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired as late:
+            _kill(process)
+            raise CommandError(f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, hint=hint) from late
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            process.stdout.close()
+        if process.returncode != 0:
+            errors.seek(0)
+            text = errors.read().decode(errors="replace")
+            raise CommandError(_failure(argv, process.returncode, text), status=process.returncode, hint=hint)
+
+
+def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**BASE_ENV, **(env or {})},
+            start_new_session=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as err:
+        raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
+
+
+def _kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    try:
+        process.wait(timeout=_REAP_S)
+    except subprocess.TimeoutExpired:
+        pass  # it sleeps in the kernel; waiting for it would hang the caller as well
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return " ".join(argv)
+
+
+def _failure(argv: Sequence[str], status: int, stderr: str) -> str:
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    last = f": {lines[-1].strip()}" if lines else ""
+    how = f"exit {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+    return f"{_shown(argv)}: {how}{last}"

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What Python packages there are. The executables and data of each component are placed by debian/."""
+
+from setuptools import setup
+
+setup(
+    name="ganeti-cloud",
+    version="0.1.0",
+    description="Plugins that make a Ganeti cluster cloud-ready",
+    license="BSD-2-Clause",
+    python_requires=">=3.11",
+    packages=["ganeti_cloud", "archipelago"],
+    package_dir={"archipelago": "extstorage/archipelago"},
+    package_data={"ganeti_cloud": ["py.typed"]},
+    # rados and rbd are Ceph's own bindings: they come with the distribution's Ceph and are on no package index.
+    install_requires=["click>=8.1"],
+)
