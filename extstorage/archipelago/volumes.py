@@ -135,7 +135,7 @@ def _prepare_removal(cluster: Cluster, name: str) -> str | None:
 
 def _parent(image: rbd.Image) -> str | None:
     try:
-        _, parent, through = image.get_parent_image_spec()
+        *_, parent, through = image.get_parent_image_spec()
     except rbd.ImageNotFound:
         return None
     return parent if through == _EXPORT_SNAPSHOT else None
