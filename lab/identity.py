@@ -113,9 +113,9 @@ def _mask(units: Path, node: str) -> None:
         link = units / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
-    for unit in NOT_AT_BOOT:
-        for wanted in units.glob(f"*.wants/{unit}"):
-            wanted.unlink()
+    for target in units.glob("*.wants"):
+        for unit in NOT_AT_BOOT:
+            (target / unit).unlink(missing_ok=True)
 
 
 def _text(path: Path) -> str:
