@@ -24,24 +24,27 @@ def run(
     stdin: str = "",
     env: Mapping[str, str] | None = None,
     hint: str = "",
+    shown: str = "",
 ) -> str:
     """Run *argv* to its end and return its stdout.
 
     The program gets *stdin* as its whole input, :data:`BASE_ENV` plus *env*, and a session of its own. When
-    *timeout_s* is over, the whole process group is killed, and given up if even that does not end it.
+    *timeout_s* is over, the whole process group is killed, and given up if even that does not end it. Errors call the program
+    *shown* where its command line would not tell a reader what was wanted.
     Raises CommandError when the program cannot be started, ends with another status than 0, or takes too long.
     """
+    shown = shown or _shown(argv)
     process = _start(argv, env=env, hint=hint)
     try:
         out, err = process.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as late:
         _kill(process)
-        raise CommandError(f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, hint=hint) from late
+        raise CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, hint=hint) from late
     except BaseException:
         _kill(process)
         raise
     if process.returncode != 0:
-        raise CommandError(_failure(argv, process.returncode, err), status=process.returncode, hint=hint)
+        raise CommandError(_failure(shown, process.returncode, err), status=process.returncode, hint=hint)
     return out
 
 
@@ -91,7 +94,7 @@ def follow(
         if process.returncode != 0:
             errors.seek(0)
             text = errors.read().decode(errors="replace")
-            raise CommandError(_failure(argv, process.returncode, text), status=process.returncode, hint=hint)
+            raise CommandError(_failure(_shown(argv), process.returncode, text), status=process.returncode, hint=hint)
 
 
 def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> subprocess.Popen[str]:
@@ -126,8 +129,8 @@ def _shown(argv: Sequence[str]) -> str:
     return " ".join(argv)
 
 
-def _failure(argv: Sequence[str], status: int, stderr: str) -> str:
+def _failure(shown: str, status: int, stderr: str) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()]
     last = f": {lines[-1].strip()}" if lines else ""
     how = f"exit {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
-    return f"{_shown(argv)}: {how}{last}"
+    return f"{shown}: {how}{last}"

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of the lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from ganeti_cloud.errors import CloudError, report
+from lab.lab import DEBS, Lab, down, require_root
+from lab.spec import STORE, LabSpec, Release, Storage, parse_ceph_option
+
+_EXAMPLES = """\b
+Examples:
+"""
+
+_name = click.option("--name", default="lab", show_default=True, help="Which lab.")
+# Options after the node's name belong to the command that runs there.
+_FOREIGN = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A real cloud on this machine: Ganeti nodes, Ceph and RabbitMQ in namespaces.
+
+    \b
+    Examples:
+      lab up --release trixie --nodes 3
+      lab exec 1 gnt-cluster verify
+      lab down
+    """
+
+
+@cli.command()
+@_name
+@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
+@click.option("--nodes", default=3, show_default=True, help="Ganeti nodes.")
+@click.option("--storage", type=click.Choice([*Storage]), default=Storage.RADOS, show_default=True)
+@click.option("--osds", default=1, show_default=True, help="1 in memory, or 3 on disk with two copies of all data.")
+@click.option("--mgr", is_flag=True, help="Run a Ceph manager too (300 MiB).")
+@click.option("--rabbitmq", is_flag=True, help="Run RabbitMQ on the store: user lab, password lab.")
+@click.option("--subnet", default="198.51.100.0/24", show_default=True, help="Addresses inside of the lab.")
+@click.option("--memory", default=8, show_default=True, help="GiB that the nodes' root file systems may grow to.")
+@click.option("--debs", type=click.Path(path_type=Path), default=DEBS, help="Folder of packages to install [dist/].")
+@click.option("--ceph-option", multiple=True, metavar="KEY=VALUE", help="A line for ceph.conf; repeatable.")
+@click.option("--package", multiple=True, metavar="NAME", help="One more package of the release; repeatable.")
+def up(
+    name: str,
+    release: Release,
+    nodes: int,
+    storage: Storage,
+    osds: int,
+    mgr: bool,
+    rabbitmq: bool,
+    subnet: str,
+    memory: int,
+    debs: Path,
+    ceph_option: tuple[str, ...],
+    package: tuple[str, ...],
+) -> None:
+    """Make a lab, or bring up what is missing of it.
+
+    \b
+    Examples:
+      lab up --release bookworm --nodes 2 --storage file
+      lab up --osds 3 --ceph-option osd_client_watch_timeout=4
+      lab up --name other --subnet 203.0.113.0/24 --release bookworm
+    """
+    spec = LabSpec(
+        name=name,
+        release=Release(release),
+        nodes=nodes,
+        storage=Storage(storage),
+        osds=osds,
+        mgr=mgr,
+        rabbitmq=rabbitmq,
+        subnet=subnet,
+        memory_gib=memory,
+        ceph_options=tuple(parse_ceph_option(text) for text in ceph_option),
+        extra_packages=package,
+    )
+    Lab.up(spec, debs=debs, say=click.echo)
+
+
+@cli.command("exec", context_settings=_FOREIGN)
+@_name
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND in NODE, which is a number or `store`. Its exit status is that of this command.
+
+    \b
+    Examples:
+      lab exec 1 gnt-instance list
+      lab exec store ceph -s
+      tar c plugins | lab exec 2 tar x -C /srv/ganeti
+    """
+    require_root()
+    argv = Lab.open(name).node(node).argv(command, term=os.environ.get("TERM", "dumb"))
+    os.execv(argv[0], argv)
+
+
+@cli.command()
+@_name
+@click.argument("node")
+def shell(name: str, node: str) -> None:
+    """Open a shell in NODE, on a terminal of its own.
+
+    \b
+    Examples:
+      lab shell 1
+    """
+    require_root()
+    script = ["script", "--quiet", "--return", "--command", "cd; exec bash -i", "/dev/null"]
+    argv = Lab.open(name).node(node).argv(script, term=os.environ.get("TERM", "dumb"))
+    os.execv(argv[0], argv)
+
+
+@cli.command()
+@_name
+@click.argument("node")
+def crash(name: str, node: str) -> None:
+    """Cut the power of NODE. Its disk stays, and `lab up` boots it again.
+
+    \b
+    Examples:
+      lab crash 2
+    """
+    require_root()
+    Lab.open(name).crash(node)
+
+
+@cli.command()
+@_name
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(name: str, as_json: bool) -> None:
+    """Tell what the lab is and which of its nodes run.
+
+    \b
+    Examples:
+      lab status --json
+    """
+    lab = Lab.open(name)
+    nodes = {node.name: {"address": node.address, "pid": node.pid} for node in lab.nodes}
+    if as_json:
+        spec = json.loads(lab.spec.to_json())
+        click.echo(json.dumps({"spec": spec, "nodes": nodes, "shared": str(lab.places.shared)}, indent=1))
+        return
+    click.echo(f"{lab.spec.name}: {lab.spec.release}, {lab.spec.subnet}, shared folder {lab.places.shared}")
+    for node, about in nodes.items():
+        state = f"runs, pid {about['pid']}" if about["pid"] is not None else "down"
+        click.echo(f"  {node:<6} {about['address']:<15} {state}")
+
+
+@cli.command()
+@_name
+def rabbitmq(name: str) -> None:
+    """Start RabbitMQ on the store of a running lab.
+
+    \b
+    Examples:
+      lab rabbitmq
+    """
+    require_root()
+    from dataclasses import replace
+
+    spec = replace(Lab.open(name).spec, rabbitmq=True)
+    Lab.up(spec, say=click.echo)
+    click.echo(f"amqp://lab:lab@{spec.plan.host(STORE)}:5672/")
+
+
+@cli.command("down")
+@_name
+def down_(name: str) -> None:
+    """Take the lab away with all its disks. Safe to repeat; works for a broken lab too.
+
+    \b
+    Examples:
+      lab down --name other
+    """
+    down(name)
+
+
+def main() -> None:
+    """Run the command line; the only place that turns errors into an exit status."""
+    try:
+        cli()
+    except CloudError as err:
+        sys.stderr.write(report(err))
+        sys.exit(err.exit_code)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Loop devices are the kernel's, not a node's: they outlive the node that made them. Here is told whose is whose."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganeti_cloud.errors import CommandError
+from ganeti_cloud.process import run
+from lab.processes import PROC, inits, mount_tables
+
+# Mount points that the storage provider makes inside nodes, one file system for each volume.
+_PROVIDER = "/run/ganeti-cloud/archipelago/"
+_LOSETUP_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """An attached loop device. ``inode`` is None when the file behind it cannot be asked any more."""
+
+    device: str
+    backing: str
+    inode: int | None
+    filesystem: str  # "major:minor"
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What the loop devices of a lab can stand on."""
+
+    filesystems: frozenset[str]  # that only this lab mounts
+    files: frozenset[tuple[str, int]]  # on the machine's own disks
+    orphans: frozenset[str]  # file systems that are mounted nowhere any more
+
+    def holds(self, loop: Loop) -> bool:
+        if loop.filesystem in self.filesystems:
+            return True
+        if loop.inode is not None and (loop.filesystem, loop.inode) in self.files:
+            return True
+        # A node that was killed took its FUSE mounts along, and nobody can reach what is left behind them.
+        return loop.backing.startswith(_PROVIDER) and loop.filesystem in self.orphans
+
+
+def parse_losetup(text: str) -> list[Loop]:
+    """The output of ``losetup --json`` with the columns that :func:`attached` asks for."""
+    if not text.strip():  # it prints nothing at all when there is no loop device
+        return []
+    found = []
+    for entry in json.loads(text)["loopdevices"]:
+        number = entry.get("back-ino")
+        found.append(
+            Loop(
+                device=entry["name"],
+                backing=entry.get("back-file") or "",
+                inode=None if number is None else int(number),
+                filesystem=(entry.get("back-maj:min") or "").replace(" ", ""),
+            )
+        )
+    return found
+
+
+def attached() -> list[Loop]:
+    """Every loop device of the machine."""
+    columns = "NAME,BACK-INO,BACK-MAJ:MIN,BACK-FILE"
+    return parse_losetup(run(["losetup", "--json", "--list", "-O", columns], timeout_s=_LOSETUP_S))
+
+
+def mounted_filesystems(mountinfo: str) -> set[str]:
+    """The device numbers in a mountinfo text."""
+    return {line.split()[2] for line in mountinfo.splitlines() if line.count(" ") > 2}
+
+
+def of_lab(lab: str, memory: Path, disk: Path) -> list[Loop]:
+    """The loop devices of *lab*, without those of its layers, which go with their mounts.
+
+    To be asked while its nodes still run: their mounts, which tell whose a device is, vanish with them.
+    """
+    found = attached()
+    own = _node_filesystems(lab) - _machine_filesystems()
+    if memory.is_mount():
+        own.add(_device(memory.stat()))
+    everywhere = _all_filesystems()
+    orphans = {loop.filesystem for loop in found if loop.filesystem not in everywhere}
+    footprint = Footprint(frozenset(own), frozenset(_files(disk)), frozenset(orphans))
+    return [loop for loop in found if footprint.holds(loop)]
+
+
+def of_node(lab: str, node: str, others: Iterable[str]) -> list[Loop]:
+    """The loop devices that stand on file systems of *node* alone, and not on those of the *others* of *lab*."""
+    own = _node_filesystems(lab, {node}) - _machine_filesystems() - _node_filesystems(lab, set(others))
+    return [loop for loop in attached() if loop.filesystem in own]
+
+
+def _machine_filesystems() -> set[str]:
+    return mounted_filesystems((PROC / "self/mountinfo").read_text(encoding="utf-8"))
+
+
+def _node_filesystems(lab: str, nodes: set[str] | None = None) -> set[str]:
+    found: set[str] = set()
+    for init in inits(lab):
+        if nodes is None or init.node in nodes:
+            for table in mount_tables(init.pid):
+                found |= mounted_filesystems(table)
+    return found
+
+
+def detach(loops: Iterable[Loop]) -> list[Loop]:
+    """Detach *loops*; those that are gone already are no error. Returns what was detached."""
+    done = []
+    for loop in loops:
+        try:
+            run(["losetup", "-d", loop.device], timeout_s=_LOSETUP_S)
+        except CommandError:
+            if any(other.device == loop.device for other in attached()):
+                raise
+            continue
+        done.append(loop)
+    return done
+
+
+def _all_filesystems() -> set[str]:
+    found: set[str] = set()
+    seen: set[str] = set()
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            space = os.readlink(entry / "ns/mnt")
+            if space not in seen:
+                found |= mounted_filesystems((entry / "mountinfo").read_text(encoding="utf-8", errors="replace"))
+                seen.add(space)
+        except OSError:
+            continue
+    return found
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    for where, _, names in os.walk(folder):
+        for name in names:
+            status = os.lstat(os.path.join(where, name))
+            yield _device(status), status.st_ino
+
+
+def _device(status: os.stat_result) -> str:
+    return f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
