@@ -24,7 +24,7 @@ class _BootedError(Exception):
     """The guest said something: it runs."""
 
 
-def kvm_works(timeline: Timeline) -> bool:
+def kvm_works(release: Release, timeline: Timeline) -> bool:
     """Whether QEMU with KVM boots the test guest in good time. Tried once per boot of this machine.
 
     A /dev/kvm alone says little: nested under some hypervisors it is there, and a stock kernel never comes up.
@@ -34,7 +34,7 @@ def kvm_works(timeline: Timeline) -> bool:
         known = _known(boot)
         if known is not None:
             return known
-        parts = guest(Release.TRIXIE, timeline)
+        parts = guest(release, timeline)
         with timeline.step("KVM tried with the test guest"):
             works = boots(parts)
         replace_file(_VERDICT, json.dumps({"boot_id": boot, "works": works}), mode=0o644)

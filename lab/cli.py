@@ -144,6 +144,7 @@ def status(name: str, as_json: bool) -> None:
     Examples:
       lab status --json
     """
+    require_root()
     lab = Lab.open(name)
     nodes = {node.name: {"address": node.address, "pid": node.pid} for node in lab.nodes}
     if as_json:
