@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# `make help` lists what there is to make.
+
+PYTHON := /usr/bin/python3
+VENV := .venv
+RELEASE ?= trixie
+# What is checked as a program of ours although its name does not say so.
+SHELL_SCRIPTS := .ci/run
+
+.PHONY: help setup check test demo deb bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## Install what a development machine needs (apt and pip, as root)
+	tools/setup
+
+check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manual pages, unit tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago lab bench tests
+	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs
+	codespell
+	tools/check-man-pages
+	$(VENV)/bin/pytest tests/unit
+
+test: setup check deb ## Everything, with the lab tier on both releases of Debian
+	GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest tests/lab --release=bookworm --release=trixie
+
+demo: setup deb ## Boot, migrate, grow and remove a VM on a clone, on a real cluster (RELEASE=trixie or bookworm)
+	$(PYTHON) -m lab.demo --release $(RELEASE)
+
+deb: ## Build the Debian packages into dist/
+	tools/build-debs
+
+bench: setup deb ## Compare with the peers and print a table of ratios
+	bench/run --all
+
+clean: ## Remove what was built here (the lab's caches stay)
+	rm -rf dist build $(VENV)
+
+$(VENV)/.installed: requirements-dev.txt
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which way of making block devices this node uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archipelago.mapping.fuse import FuseLoop
+from archipelago.mapping.krbd import KernelRbd
+from archipelago.mapping.mapper import Mapped, Mapper
+from archipelago.mapping.nbd import RbdNbd
+from archipelago.parameters import Settings
+from ganeti_cloud.errors import CommandError, ConfigError
+
+# In the order in which they are tried: the kernel's client is the quickest, the loop device works everywhere.
+ALL: tuple[Mapper, ...] = (KernelRbd(), RbdNbd(), FuseLoop())
+
+
+def find(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> Mapped | None:
+    """The device that *volume* has already, whatever way it was made in."""
+    for mapper in mappers:
+        mapped = mapper.find(settings, volume)
+        if mapped is not None:
+            return mapped
+    return None
+
+
+def map_volume(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> Mapped | None:
+    """A new device for *volume*, made in the first way that works; None when the node has none at all.
+
+    Raises ConfigError when the one that the configuration demands does not work, and CommandError when each that
+    should work failed.
+    """
+    reasons = []
+    failed = False
+    for mapper in mappers:
+        if settings.map not in ("auto", mapper.name):
+            continue
+        reason = mapper.unusable()
+        if reason is None:
+            try:
+                return mapper.map(settings, volume)
+            except CommandError as err:
+                if err.status is None:  # out of time: the cluster, and the other ways would wait for it as well
+                    raise
+                failed = True
+                reason = str(err)  # such as a feature of the image that this kernel does not know
+        reasons.append(f"{mapper.name}: {reason}")
+    if failed or settings.map != "auto":
+        kind = CommandError(f"no block device for {volume}: {'; '.join(reasons)}", status=1, hint=_HINT)
+        raise kind if failed else ConfigError(str(kind), hint=_HINT)
+    return None
+
+
+_HINT = (
+    'see [attach] map in archipelago.toml(5); "auto" tries krbd, rbd-nbd, and qemu-storage-daemon with a loop device'
+)
+
+
+def unmap(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> bool:
+    """Take away every device of *volume*; False when it had none. Raises StorageError while one is in use."""
+    return any([mapper.unmap(settings, volume) for mapper in mappers])

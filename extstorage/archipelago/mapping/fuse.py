@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Block devices where the kernel knows neither rbd nor nbd: qemu-storage-daemon shows the volume as a file (FUSE), and
+a loop device makes a block device of that. See qemu-storage-daemon(1) and losetup(8).
+
+Each mapping has its own daemon and its own file, ``<volume>.<token>.raw`` in the run folder. The token makes the path
+one that no other mapping ever had, so that a loop device can be recognised by its backing file alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+from archipelago.attached import RUN_FOLDER, content_of
+from archipelago.mapping.kernel import SYS, entries, observed, program
+from archipelago.mapping.mapper import MAP_S, UNMAP_S, Mapped
+from archipelago.parameters import Settings
+from ganeti_cloud.errors import CloudError, CommandError, StorageError
+from ganeti_cloud.process import run
+
+# A daemon that is asked to end flushes first, which a cluster that does not answer never lets it.
+_END_S = 5.0
+
+
+class FuseLoop:
+    """Loop devices over files that qemu-storage-daemon serves."""
+
+    name = "fuse"
+
+    def __init__(self, sys: str = SYS, folder: str = RUN_FOLDER) -> None:
+        self._block = f"{sys}/block"
+        self._folder = folder
+
+    def unusable(self) -> str | None:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        if program("qemu-storage-daemon") is None:
+            return "qemu-storage-daemon is not installed"
+        for node in ("/dev/fuse", "/dev/loop-control"):
+            if not os.path.exists(node):
+                return f"there is no {node}"
+        return None
+
+    def find(self, settings: Settings, volume: str) -> Mapped | None:
+        """See :class:`~archipelago.mapping.mapper.Mapper`. The daemon must live: without it the device is dead."""
+        wanted = _drive(settings, volume)
+        for path in self._files(volume):
+            pid = self._daemon(path, serving=wanted)
+            for loop in self._loops(path):
+                if pid is not None:
+                    backing = f"{self._block}/{loop}/loop/backing_file"
+                    return Mapped(f"/dev/{loop}", observed(backing, f"/proc/{pid}/stat"))
+        return None
+
+    def map(self, settings: Settings, volume: str) -> Mapped:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        self.unmap(settings, volume)  # what a dead daemon left
+        path = f"{self._folder}/{volume}.{os.urandom(4).hex()}.raw"
+        with open(path, "xb"):
+            pass
+        try:
+            self._start_daemon(settings, volume, path)
+            run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S)
+            mapped = self.find(settings, volume)
+            if mapped is None:
+                raise CommandError(f"losetup --find {path}: no device appeared", status=None)
+        except BaseException:
+            self._take_down(volume, path)
+            raise
+        return mapped
+
+    def unmap(self, settings: Settings, volume: str) -> bool:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        paths = self._files(volume)
+        for path in paths:
+            self._take_down(volume, path)
+        return bool(paths)
+
+    def resized(self, settings: Settings, volume: str, size: int) -> None:
+        """Let the device of *volume* show that the volume has become *size* bytes large."""
+        for path in self._files(volume):
+            for loop in self._loops(path):
+                # The daemon asks the cluster only when told to resize; to the size it has, that changes nothing.
+                run(["truncate", f"--size={size}", "--", path], timeout_s=MAP_S)
+                run(["losetup", "--set-capacity", f"/dev/{loop}"], timeout_s=MAP_S)
+
+    def _start_daemon(self, settings: Settings, volume: str, path: str) -> None:
+        run(
+            [
+                "qemu-storage-daemon",
+                "--daemonize",
+                f"--pidfile={path}.pid",
+                _drive(settings, volume),
+                _export(path),
+            ],
+            timeout_s=MAP_S,
+        )
+
+    def _take_down(self, volume: str, path: str) -> None:
+        for loop in self._loops(path):
+            run(["losetup", "--detach", f"/dev/{loop}"], timeout_s=UNMAP_S)
+        for loop in self._still_bound(path):
+            raise StorageError(
+                f"volume {volume} is still in use as /dev/{loop}",
+                hint=f"`fuser -v /dev/{loop}` shows by what; stop that and try again",
+            )
+        self._end_daemon(path)
+        if self._is_mounted(path):
+            run(["umount", "--lazy", "--", path], timeout_s=UNMAP_S)
+        for leftover in (path, f"{path}.pid"):
+            try:
+                os.unlink(leftover)
+            except FileNotFoundError:
+                pass
+
+    def _still_bound(self, path: str) -> list[str]:
+        """The loop devices left of *path*: the kernel lets go of one a moment after its last user."""
+        end = time.monotonic() + 1.0
+        while (bound := self._loops(path)) and time.monotonic() < end:
+            time.sleep(0.02)
+        return bound
+
+    def _end_daemon(self, path: str) -> None:
+        pid = self._daemon(path)
+        if pid is None:
+            return
+        for number, patience_s in ((signal.SIGTERM, _END_S), (signal.SIGKILL, _END_S)):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                return
+            end = time.monotonic() + patience_s
+            while time.monotonic() < end:
+                if self._daemon(path) is None:
+                    return
+                time.sleep(0.01)
+        raise CloudError(
+            f"qemu-storage-daemon {pid} does not end", hint=f"cat /proc/{pid}/stack shows where the kernel holds it"
+        )
+
+    def _files(self, volume: str) -> list[str]:
+        named = [name for name in entries(self._folder) if name.startswith(f"{volume}.") and name.endswith(".raw")]
+        # another volume's name may begin with this one's: <name>.snap
+        return [f"{self._folder}/{name}" for name in named if "." not in name[len(volume) + 1 : -len(".raw")]]
+
+    def _loops(self, path: str) -> list[str]:
+        loops = [name for name in entries(self._block) if name.startswith("loop")]
+        return [loop for loop in loops if content_of(f"{self._block}/{loop}/loop/backing_file") == path]
+
+    def _daemon(self, path: str, *, serving: str | None = None) -> int | None:
+        """The process that serves *path*, if it lives, and was given the argument *serving* if that is told."""
+        pid = content_of(f"{path}.pid")
+        if pid is None or not pid.isdigit():
+            return None
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+                arguments = stream.read().split("\0")
+        except OSError:
+            return None
+        return int(pid) if _export(path) in arguments and serving in (None, *arguments) else None
+
+    def _is_mounted(self, path: str) -> bool:
+        with open("/proc/self/mounts", encoding="utf-8") as stream:
+            return any(line.split()[1] == path for line in stream)
+
+
+def _drive(settings: Settings, volume: str) -> str:
+    """The daemon's argument that opens *volume*."""
+    drive = {
+        "driver": "rbd",
+        "node-name": "volume",
+        "pool": settings.pool,
+        **({"namespace": settings.namespace} if settings.namespace else {}),
+        "image": volume,
+        "user": settings.user,
+        "conf": settings.conf,
+        "discard": "unmap",
+        "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
+    }
+    return f"--blockdev={json.dumps(drive)}"
+
+
+def _export(path: str) -> str:
+    """The daemon's argument that shows the volume as the file *path*."""
+    export = {"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": path, "writable": True}
+    return f"--export={json.dumps(export)}"

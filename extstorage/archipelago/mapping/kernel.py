@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Looking into the kernel's tables under /sys and /proc, and loading what is a module."""
+
+from __future__ import annotations
+
+import os
+
+from archipelago.attached import Evidence, content_of
+from ganeti_cloud.errors import CommandError
+from ganeti_cloud.process import run
+
+SYS = "/sys"
+
+
+def entries(folder: str) -> list[str]:
+    """The names in *folder*, in order; none when there is no such folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def observed(*paths: str) -> Evidence:
+    """What each of *paths* says now, to be compared with later. One that cannot be read says nothing."""
+    return [(path, content_of(path) or "") for path in paths]
+
+
+def module_loaded(module: str, sign: str) -> bool:
+    """Whether the kernel has *module*, of which the path *sign* is the proof; loads it if need be."""
+    if os.path.exists(sign):
+        return True
+    try:
+        run(["modprobe", "--quiet", "--", module], timeout_s=10)
+    except CommandError:
+        return False
+    return os.path.exists(sign)
+
+
+def program(name: str) -> str | None:
+    """Where the program *name* is, None when it is not installed."""
+    for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        if os.access(f"{folder}/{name}", os.X_OK):
+            return f"{folder}/{name}"
+    return None

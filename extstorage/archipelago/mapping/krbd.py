@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Block devices by the kernel's own RBD client: /dev/rbdN. See rbd(8) and the kernel's sysfs-bus-rbd."""
+
+from __future__ import annotations
+
+from archipelago.attached import content_of
+from archipelago.mapping.kernel import SYS, entries, module_loaded, observed
+from archipelago.mapping.mapper import MAP_S, UNMAP_S, Mapped
+from archipelago.parameters import Settings
+from ganeti_cloud.errors import CommandError, StorageError
+from ganeti_cloud.process import run
+
+
+class KernelRbd:
+    """Devices of the module ``rbd``. Never mapped with --exclusive: both nodes of a migration hold the volume."""
+
+    name = "krbd"
+
+    def __init__(self, sys: str = SYS) -> None:
+        self._bus = f"{sys}/bus/rbd"
+
+    def unusable(self) -> str | None:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        return None if module_loaded("rbd", self._bus) else "the kernel has no module rbd"
+
+    def find(self, settings: Settings, volume: str) -> Mapped | None:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        wanted = {"pool": settings.pool, "pool_ns": settings.namespace, "name": volume, "current_snap": "-"}
+        for number in entries(f"{self._bus}/devices"):
+            folder = f"{self._bus}/devices/{number}"
+            if all((content_of(f"{folder}/{key}") or "") == value for key, value in wanted.items()):
+                return Mapped(f"/dev/rbd{number}", observed(*(f"{folder}/{key}" for key in wanted)))
+        return None
+
+    def map(self, settings: Settings, volume: str) -> Mapped:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        options = ["--conf", settings.conf, "--id", settings.user]
+        run(["rbd", *options, "device", "map", settings.spec(volume)], timeout_s=MAP_S)
+        mapped = self.find(settings, volume)
+        if mapped is None:
+            raise CommandError(f"rbd device map {settings.spec(volume)}: no device appeared", status=None)
+        return mapped
+
+    def unmap(self, settings: Settings, volume: str) -> bool:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        mapped = self.find(settings, volume)
+        if mapped is None:
+            return False
+        try:
+            run(["rbd", "device", "unmap", mapped.device], timeout_s=UNMAP_S)
+        except CommandError as err:
+            raise StorageError(
+                f"volume {volume} cannot be unmapped from {mapped.device}: {err}",
+                hint=f"`fuser -v {mapped.device}` shows what still uses it",
+            ) from err
+        return True

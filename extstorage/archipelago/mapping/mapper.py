@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What each way of making a block device offers. ``krbd.py`` is the shortest example."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from archipelago.attached import Evidence
+from archipelago.parameters import Settings
+
+# mapping and unmapping are local work; a cluster that does not answer shows in these
+MAP_S = 15.0
+UNMAP_S = 15.0
+
+
+class Mapped(NamedTuple):
+    """A volume that is a block device on this node, and what the kernel says as long as that is true."""
+
+    device: str
+    evidence: Evidence
+
+
+class Mapper(Protocol):
+    """One way of making a block device."""
+
+    @property
+    def name(self) -> str:
+        """The word for it in the configuration."""
+
+    def unusable(self) -> str | None:
+        """Why this node cannot use it; None when it can."""
+
+    def find(self, settings: Settings, volume: str) -> Mapped | None:
+        """The device of *volume*, out of the kernel's tables, without asking the cluster."""
+
+    def map(self, settings: Settings, volume: str) -> Mapped:
+        """Make a device of *volume*, which has none. Raises CommandError and leaves nothing when it cannot."""
+
+    def unmap(self, settings: Settings, volume: str) -> bool:
+        """Take the device of *volume* away; False when there was none. Raises StorageError while it is in use."""

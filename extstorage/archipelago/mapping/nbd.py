@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Block devices by rbd-nbd: /dev/nbdN, served by a process of its own. See rbd-nbd(8)."""
+
+from __future__ import annotations
+
+from archipelago.attached import content_of
+from archipelago.mapping.kernel import SYS, entries, module_loaded, observed, program
+from archipelago.mapping.mapper import MAP_S, UNMAP_S, Mapped
+from archipelago.parameters import Settings
+from ganeti_cloud.errors import CommandError, StorageError
+from ganeti_cloud.process import run
+
+
+class RbdNbd:
+    """Devices of the module ``nbd``, each with its rbd-nbd process."""
+
+    name = "nbd"
+
+    def __init__(self, sys: str = SYS, proc: str = "/proc") -> None:
+        self._block = f"{sys}/block"
+        self._proc = proc
+
+    def unusable(self) -> str | None:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        if program("rbd-nbd") is None:
+            return "rbd-nbd is not installed"
+        return None if module_loaded("nbd", f"{self._block}/nbd0") else "the kernel has no module nbd"
+
+    def find(self, settings: Settings, volume: str) -> Mapped | None:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        for device in entries(self._block):
+            pid = content_of(f"{self._block}/{device}/pid") if device.startswith("nbd") else None
+            if pid and settings.spec(volume) in self._arguments(pid):
+                return Mapped(f"/dev/{device}", observed(f"{self._block}/{device}/pid", f"{self._proc}/{pid}/stat"))
+        return None
+
+    def map(self, settings: Settings, volume: str) -> Mapped:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        options = ["--conf", settings.conf, "--id", settings.user]
+        run(["rbd-nbd", *options, "map", settings.spec(volume)], timeout_s=MAP_S)
+        mapped = self.find(settings, volume)
+        if mapped is None:
+            raise CommandError(f"rbd-nbd map {settings.spec(volume)}: no device appeared", status=None)
+        return mapped
+
+    def unmap(self, settings: Settings, volume: str) -> bool:
+        """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        mapped = self.find(settings, volume)
+        if mapped is None:
+            return False
+        try:
+            run(["rbd-nbd", "unmap", mapped.device], timeout_s=UNMAP_S)
+        except CommandError as err:
+            raise StorageError(
+                f"volume {volume} cannot be unmapped from {mapped.device}: {err}",
+                hint=f"`fuser -v {mapped.device}` shows what still uses it",
+            ) from err
+        return True
+
+    def _arguments(self, pid: str) -> list[str]:
+        try:
+            with open(f"{self._proc}/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+                return stream.read().split("\0")
+        except OSError:
+            return []

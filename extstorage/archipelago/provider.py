@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The verbs of the provider: each parses its request, asks the cluster or the node, and is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+from archipelago.attached import CONFIG_FILE
+from archipelago.parameters import Settings, refuse_unknown
+from archipelago.request import Request
+from ganeti_cloud.deadline import process_limit
+from ganeti_cloud.errors import CloudError, RequestError, StorageError, report
+from ganeti_cloud.volume import MIB
+
+
+def main(verb: str, env: Mapping[str, str]) -> int:
+    """Run *verb* with Ganeti's environment *env*; returns the exit status. Only ``attach`` prints on stdout."""
+    try:
+        if verb not in _VERBS:
+            raise RequestError(f"{verb!r} is not a script of this provider", hint=f"call one of {', '.join(_VERBS)}")
+        action, limit_s = _VERBS[verb]
+        request = Request.from_env(verb, env)
+        late = StorageError(
+            f"{verb} of {request.volume} did not end within {limit_s} s",
+            hint="see `ceph -s`; running the same operation again picks up what was left",
+        )
+        with process_limit(limit_s, late):
+            settings = Settings.load(CONFIG_FILE).for_disk(request.parameters)
+            sys.stdout.write(action(request, settings, env))
+    except CloudError as err:
+        sys.stdout.flush()
+        sys.stderr.write(report(err))
+        return err.exit_code
+    return 0
+
+
+# The imports within the verbs are there because Ceph's bindings alone take as long to load as all the rest, and half
+# of the verbs do without the cluster.
+
+
+def _create(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import volumes
+    from archipelago.cluster import connected
+
+    assert request.size_mib is not None
+    refuse_unknown(request.parameters)
+    with connected(settings) as cluster:
+        volumes.create(cluster, request.volume, request.size_mib * MIB, request.parameters.get("origin"))
+    return ""
+
+
+def _attach(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import attaching
+
+    return attaching.attach(request.volume, settings, env)
+
+
+def _detach(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import attaching
+
+    if not attaching.detach(request.volume, settings):
+        sys.stderr.write(f"detach: {request.volume} is not attached here, nothing to do\n")
+    return ""
+
+
+def _remove(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import attaching, volumes
+    from archipelago.cluster import connected
+
+    attaching.detach(request.volume, settings)
+    with connected(settings) as cluster:
+        volumes.remove(cluster, request.volume)
+    return ""
+
+
+def _grow(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import attaching, volumes
+    from archipelago.cluster import connected
+
+    assert request.new_size_mib is not None
+    with connected(settings) as cluster:
+        volumes.grow(cluster, request.volume, request.new_size_mib * MIB)
+    attaching.resized(request.volume, settings, request.new_size_mib * MIB)
+    return ""
+
+
+def _setinfo(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import volumes
+    from archipelago.cluster import connected
+
+    assert request.metadata is not None
+    with connected(settings) as cluster:
+        volumes.set_metadata(cluster, request.volume, request.metadata)
+    return ""
+
+
+def _snapshot(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import volumes
+    from archipelago.cluster import connected
+
+    assert request.snapshot is not None
+    with connected(settings) as cluster:
+        volumes.snapshot(cluster, request.volume, request.snapshot)
+    return ""
+
+
+def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import images
+    from archipelago.cluster import connected
+
+    refuse_unknown(request.parameters)
+    with connected(settings) as cluster:
+        if "origin" in request.parameters:
+            images.record(cluster, request.parameters["origin"])
+        cluster.pool  # noqa: B018 - opening it is the check
+    return ""
+
+
+def _open(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    """Nothing to do: librbd and krbd hand the exclusive lock of an image over to whoever writes next.
+
+    During a live migration both nodes have the volume open, so nothing exclusive may be taken here.
+    """
+    return ""
+
+
+_close = _open
+
+_Verb = Callable[[Request, Settings, Mapping[str, str]], str]
+
+# Each verb with the seconds after which it gives up. Ganeti's RPC waits 15 minutes; one that fails for a reason that
+# can be seen does so much sooner, by the limits of each call. Removing a large volume takes as long as it takes.
+_VERBS: dict[str, tuple[_Verb, float]] = {
+    "create": (_create, 120),
+    "attach": (_attach, 60),
+    "detach": (_detach, 60),
+    "remove": (_remove, 840),
+    "grow": (_grow, 120),
+    "setinfo": (_setinfo, 60),
+    "verify": (_verify, 60),
+    "snapshot": (_snapshot, 120),
+    "open": (_open, 60),
+    "close": (_close, 60),
+}

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How an RBD image comes into being: made under another name, and renamed when nothing is missing.
+
+A client that dies in the middle of rbd_clone() leaves, one time in five, an image that opens and has no parent: an
+empty disk. Under its final name an image therefore appears only whole. What dies before is swept up by the next run.
+
+The layout used here is RBD's own (format 2): the object ``rbd_id.<name>`` holds an image's id, the omap of
+``rbd_directory`` lists ``name_<name>``. rbd_rename() writes the new rbd_id, then the directory, then removes the old
+rbd_id.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rados
+import rbd
+
+from archipelago.cluster import Cluster, errno_of
+from ganeti_cloud.volume import UNFINISHED_SUFFIX
+
+# Longer than any script of ours can run, so that a fenced one never comes back to life.
+_FENCE_S = 3600
+
+
+def unfinished(name: str) -> str:
+    """What an image is called while it is being made."""
+    return name + UNFINISHED_SUFFIX
+
+
+@contextmanager
+def published(cluster: Cluster, name: str) -> Iterator[str]:
+    """Make an image called *name*: the block makes the one whose name it gets; after it, that is renamed.
+
+    When the block fails, nothing is left, unless the cluster has stopped to answer: then the next run sweeps up.
+    The block may meet what a dead run left: that ends in rbd.ImageExists, and another try succeeds.
+    """
+    try:
+        yield unfinished(name)
+        rbd.RBD().rename(cluster.pool, unfinished(name), name)
+    except BaseException as err:
+        if errno_of(err) != errno.ETIMEDOUT:
+            _discard_quietly(cluster, name)
+        raise
+
+
+def _discard_quietly(cluster: Cluster, name: str) -> None:
+    try:
+        discard_unfinished(cluster, cluster.pool, name)
+    except (rados.Error, rbd.Error):
+        pass  # the first error is the one to tell, and the next run sweeps up
+
+
+def exists(pool: rados.Ioctx, name: str) -> bool:
+    """Whether an image called *name* can be opened. It costs one round trip, and opening it ten."""
+    try:
+        pool.stat(f"rbd_id.{name}")
+    except rados.ObjectNotFound:
+        return False
+    return True
+
+
+def discard_unfinished(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:
+    """Remove what an interrupted run left of making *name* in *pool*; if it died while renaming, finish that.
+
+    Succeeds when there is nothing. A client that still holds the unfinished image is fenced: Ganeti runs one script
+    at a time for a volume, so that client is dead, or abandoned by Ganeti.
+    """
+    if exists(pool, name) and _id(pool, unfinished(name)) == _id(pool, name):
+        _finish_rename(pool, name)
+        return
+    _fence_holders(cluster, pool, unfinished(name))
+    try:
+        rbd.RBD().remove(pool, unfinished(name))
+    except rbd.ImageNotFound:
+        pass
+
+
+def _id(pool: rados.Ioctx, name: str) -> str | None:
+    try:
+        encoded = pool.read(f"rbd_id.{name}")
+    except rados.ObjectNotFound:
+        return None
+    return encoded[4:].decode()  # a length of four bytes, then the text
+
+
+def _finish_rename(pool: rados.Ioctx, name: str) -> None:
+    image_id = _id(pool, name)
+    assert image_id is not None
+    arguments = b"".join(_encoded(text) for text in (unfinished(name), name, image_id))
+    try:
+        pool.execute("rbd_directory", "rbd", "dir_rename_image", arguments)
+    except rados.ObjectNotFound:
+        pass  # the directory had the new name already
+    pool.remove_object(f"rbd_id.{unfinished(name)}")
+
+
+def _encoded(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode()
+
+
+def _fence_holders(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:
+    try:
+        with rbd.Image(pool, name, read_only=True) as image:
+            holders = [watcher["addr"] for watcher in image.watchers_list()]
+    except rbd.ImageNotFound:
+        return
+    for address in holders:
+        if not cluster.is_own(address):
+            cluster.evict(address, _FENCE_S)

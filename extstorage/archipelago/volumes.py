@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Volumes: what the verbs do in the cluster. Sizes are in bytes.
+
+The functions raise the bindings' own exceptions where no better words exist for them than those of
+:func:`archipelago.cluster.explained`.
+"""
+
+from __future__ import annotations
+
+import time
+
+import rbd
+
+from archipelago import images
+from archipelago.cluster import Cluster
+from archipelago.publishing import discard_unfinished, exists, published
+from ganeti_cloud.errors import RequestError, StorageError
+
+ORIGIN_KEY = "ganeti-cloud.volume.origin"
+OWNER_KEY = "ganeti-cloud.volume.metadata"
+
+# The snapshot that stands for one moment of a volume while Ganeti exports it.
+_EXPORT_SNAPSHOT = "ganeti-export"
+
+# A client that died stays a holder of its image for osd_client_watch_timeout, 30 s by default.
+_HOLDER_S = 35.0
+
+
+def create(cluster: Cluster, name: str, size: int, origin: str | None) -> None:
+    """Make volume *name* of *size*: a clone of the image *origin* that shares all data with it, or blank.
+
+    All or nothing. Raises RequestError when the volume exists (Ganeti's recreate-disks does not remove it first, and
+    what it holds is not ours to drop), when the image does not, or when it is larger than *size*.
+    """
+    if exists(cluster.pool, name):
+        discard_unfinished(cluster, cluster.pool, name)
+        raise RequestError(
+            f"volume {name} exists already",
+            hint=f"if nobody needs its content, remove it and try again: rbd rm {cluster.settings.spec(name)}",
+        )
+    source = None if origin is None else images.origin(cluster, origin, at_most=size)
+    try:
+        _make(cluster, name, size, source)
+    except rbd.ImageExists:  # left by a run that died, and swept up by now
+        _make(cluster, name, size, source)
+
+
+def _make(cluster: Cluster, name: str, size: int, source: images.Origin | None) -> None:
+    with published(cluster, name) as draft:
+        if source is None:
+            rbd.RBD().create(cluster.pool, draft, size)
+            return
+        rbd.RBD().clone(source.pool, source.rados_name, source.snapshot, cluster.pool, draft)
+        with rbd.Image(cluster.pool, draft) as image:
+            if size > source.size:
+                image.resize(size)
+            image.metadata_set(ORIGIN_KEY, source.name)
+
+
+def check(cluster: Cluster, name: str) -> None:
+    """Raise RequestError when there is no volume *name*."""
+    if not exists(cluster.pool, name):
+        raise _missing(cluster, name)
+
+
+def grow(cluster: Cluster, name: str, size: int) -> None:
+    """Make volume *name* at least *size* large. Never shrinks one: what is larger already stays."""
+    with _opened(cluster, name) as image:
+        if image.size() < size:
+            image.resize(size)
+
+
+def set_metadata(cluster: Cluster, name: str, text: str) -> None:
+    """Keep *text* (Ganeti says which instance the volume belongs to) beside the volume."""
+    with _opened(cluster, name) as image:
+        image.metadata_set(OWNER_KEY, text)
+
+
+def snapshot(cluster: Cluster, name: str, copy: str) -> None:
+    """Make volume *copy*, a clone that holds what *name* holds now. An earlier *copy* is replaced.
+
+    Where clones are of the second format the snapshot between the two removes itself with the copy; with the first
+    format it stays until :func:`remove` of the copy.
+    """
+    remove(cluster, copy)
+    with _opened(cluster, name) as image:
+        _drop_snapshot(image)
+        image.create_snap(_EXPORT_SNAPSHOT)
+        image.protect_snap(_EXPORT_SNAPSHOT)
+        with published(cluster, copy) as draft:
+            rbd.RBD().clone(cluster.pool, name, _EXPORT_SNAPSHOT, cluster.pool, draft)
+        _drop_snapshot(image)
+
+
+def remove(cluster: Cluster, name: str) -> None:
+    """Remove volume *name*, and whatever an interrupted run left of it. Succeeds when it is gone.
+
+    Raises StorageError when something still holds it open, or when it has snapshots that a person made.
+    """
+    discard_unfinished(cluster, cluster.pool, name)
+    parent = _prepare_removal(cluster, name)
+    end = time.monotonic() + _HOLDER_S
+    while True:
+        try:
+            rbd.RBD().remove(cluster.pool, name)
+        except rbd.ImageNotFound:
+            pass
+        except rbd.ImageBusy as err:
+            if time.monotonic() > end:
+                raise _held(cluster, name) from err
+            time.sleep(1)
+            continue
+        break
+    if parent is not None:
+        with _opened(cluster, parent) as image:
+            _drop_snapshot(image)
+
+
+def _prepare_removal(cluster: Cluster, name: str) -> str | None:
+    """Drop the snapshot of an export; the name of the volume *name* is an export of, if it is one."""
+    try:
+        with rbd.Image(cluster.pool, name) as image:
+            _drop_snapshot(image)
+            kept = [entry["name"] for entry in image.list_snaps() if entry["name"] != _EXPORT_SNAPSHOT]
+            parent = _parent(image)
+    except rbd.ImageNotFound:
+        return None
+    if kept:
+        raise StorageError(
+            f"volume {name} has snapshots: {', '.join(kept)}",
+            hint=f"remove them first: rbd snap purge {cluster.settings.spec(name)}",
+        )
+    return parent
+
+
+def _parent(image: rbd.Image) -> str | None:
+    try:
+        parent = image.get_parent_image_spec()
+    except rbd.ImageNotFound:
+        return None
+    return parent["image_name"] if parent["snap_name"] == _EXPORT_SNAPSHOT else None
+
+
+def _drop_snapshot(image: rbd.Image) -> None:
+    try:
+        image.unprotect_snap(_EXPORT_SNAPSHOT)
+    except rbd.ImageNotFound:
+        return
+    except rbd.InvalidArgument:
+        pass  # a run died between making and protecting it
+    except rbd.ImageBusy:
+        return  # clone format 1: its copy is still there
+    image.remove_snap(_EXPORT_SNAPSHOT)
+
+
+def _opened(cluster: Cluster, name: str) -> rbd.Image:
+    try:
+        return rbd.Image(cluster.pool, name)
+    except rbd.ImageNotFound as err:
+        raise _missing(cluster, name) from err
+
+
+def _missing(cluster: Cluster, name: str) -> RequestError:
+    where = cluster.settings.spec("")
+    return RequestError(
+        f"there is no volume {name} in {where}",
+        hint=f"`rbd ls {where}` lists what there is; see [ceph] in archipelago.toml(5) for where it is looked for",
+    )
+
+
+def _held(cluster: Cluster, name: str) -> StorageError:
+    with rbd.Image(cluster.pool, name, read_only=True) as image:
+        holders = sorted({watcher["addr"].partition(":")[0] for watcher in image.watchers_list()})
+    return StorageError(
+        f"volume {name} is still open on {', '.join(holders) or 'another node'}",
+        hint="stop the instance there, or run `gnt-instance deactivate-disks` for it, and try again",
+    )
