@@ -28,7 +28,7 @@ test: setup check deb ## Everything, with the lab tier on both releases of Debia
 	GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest tests/lab --release=bookworm --release=trixie
 
 demo: setup deb ## Boot, migrate, grow and remove a VM on a clone, on a real cluster (RELEASE=trixie or bookworm)
-	$(PYTHON) -m lab.demo --release $(RELEASE)
+	lab/lab demo --release $(RELEASE)
 
 deb: ## Build the Debian packages into dist/
 	tools/build-debs
