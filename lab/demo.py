@@ -19,7 +19,7 @@ from lab.timeline import Say, Timeline
 NAME = "demo"
 SUBNET = "198.51.100.0/24"
 IMAGE = "lab-guest"
-INSTANCE = f"web1.{DOMAIN}"
+INSTANCE = f"inst1.{DOMAIN}"  # one of the names that every node can resolve, as Ganeti 3.0 asks for
 
 _JOB_S = 300.0
 # SeaBIOS, boot loader, kernel and a SHA-256 of the whole image, without hardware virtualisation.
