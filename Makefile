@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 VENV := .venv
 RELEASE ?= trixie
 # What is checked as a program of ours although its name does not say so.
-SHELL_SCRIPTS := .ci/run
+SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago
 
 .PHONY: help setup check test demo deb bench clean
 
@@ -19,7 +19,7 @@ check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manua
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago lab bench tests
-	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs
+	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/check-man-pages
 	codespell
 	tools/check-man-pages
 	$(VENV)/bin/pytest tests/unit
