@@ -20,7 +20,7 @@ check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manua
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago lab bench tests
 	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/check-man-pages
-	codespell
+	git ls-files -z | xargs -0 codespell
 	tools/check-man-pages
 	$(VENV)/bin/pytest tests/unit
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parents[2] / "docs" / "man"
 
-_GLYPHS = {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\e": "\\", r"\ ": " ", r"\&": ""}
+_GLYPHS = {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\e": "\\", r"\ ": " ", r"\&": "", r"\%": ""}
 _FONT_MACROS = frozenset({"B", "I", "BR", "RB", "IR", "RI", "BI", "IB"})
 
 
