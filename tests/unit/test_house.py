@@ -22,13 +22,15 @@ GROUND_FLOOR = ROOT / "ganeti_cloud"
 # Each component's folder, and the package by which it would be imported.
 COMPONENTS = {"archipelago": ARCHIPELAGO, "lab": ROOT / "lab"}
 
+GENERATED = ("__pycache__", "build", "dist", "results")
+
 SPDX = "# SPDX-License-Identifier: BSD-2-Clause"
 
 
 def files() -> Iterator[Path]:
     """Every file of the tree, without what tools leave in it."""
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in ("__pycache__", "dist")]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in GENERATED]
         yield from (Path(folder, name) for name in names if not name.endswith(".pyc") and name != ".git")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from archipelago.attached import content_of
-from archipelago.mapping.fuse import FuseLoop
+from archipelago.mapping.fuse import FuseLoop, drive_argument, export_argument
 from archipelago.mapping.mapper import Mapped
 from ganeti_cloud.errors import CommandError, StorageError
 from tests.unit.faketools import FakeTools
@@ -51,10 +51,9 @@ def bind(block: Path, loop: str, path: Path | str) -> Path:
 @contextmanager
 def daemon(path: Path) -> Iterator[int]:
     """A process that looks like the daemon of *path*."""
-    export = f'--export={{"type": "fuse", "mountpoint": "{path}"}}'
-    with subprocess.Popen(
-        [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", export], stdout=subprocess.PIPE
-    ) as process:
+    sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    arguments = [drive_argument(SETTINGS, VOLUME), export_argument(str(path))]
+    with subprocess.Popen([*sleep, *arguments], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         Path(f"{path}.pid").write_text(f"{process.pid}\n", encoding="utf-8")
@@ -93,6 +92,7 @@ def test_find(way: FuseLoop, run_folder: Path, block: Path) -> None:
             "/dev/loop1", [(str(backing), str(path)), (f"/proc/{pid}/stat", start)]
         )
         assert way.find(SETTINGS, f"{VOLUME}.snap") is None
+        assert way.find(SETTINGS._replace(pool="ssd"), VOLUME) is None
 
 
 @pytest.mark.parametrize("pid", [None, "", "garbage", "-1", "4194999", "1"])
