@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ganeti_cloud.errors import CloudError, report
+from lab.demo import run_demo
+from lab.golden import golden
 from lab.lab import DEBS, Lab, down, require_root
 from lab.spec import STORE, LabSpec, Release, Storage, parse_ceph_option
-
-_EXAMPLES = """\b
-Examples:
-"""
+from lab.timeline import Timeline
 
 _name = click.option("--name", default="lab", show_default=True, help="Which lab.")
 # Options after the node's name belong to the command that runs there.
@@ -144,6 +145,7 @@ def status(name: str, as_json: bool) -> None:
     Examples:
       lab status --json
     """
+    require_root()
     lab = Lab.open(name)
     nodes = {node.name: {"address": node.address, "pid": node.pid} for node in lab.nodes}
     if as_json:
@@ -166,11 +168,42 @@ def rabbitmq(name: str) -> None:
       lab rabbitmq
     """
     require_root()
-    from dataclasses import replace
-
     spec = replace(Lab.open(name).spec, rabbitmq=True)
     Lab.up(spec, say=click.echo)
     click.echo(f"amqp://lab:lab@{spec.plan.host(STORE)}:5672/")
+
+
+@cli.command()
+@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Put a copy here.")
+def image(release: Release, out: Path | None) -> None:
+    """Build the golden image: a bootable raw disk whose guest tells the SHA-256 of what it booted from.
+
+    \b
+    Examples:
+      lab image
+      lab image --out /tmp/golden.raw
+    """
+    require_root()
+    made = golden(Release(release), Timeline(click.echo))
+    if out is not None:
+        shutil.copyfile(made.path, out)
+    click.echo(f"{out or made.path}: {made.size_bytes} bytes, sha256 {made.sha256}")
+
+
+@cli.command("demo")
+@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
+@click.option("--keep", is_flag=True, help="Leave the lab up (lab --name demo) to look around in it.")
+def demo_(release: Release, keep: bool) -> None:
+    """Show the life of one VM on a zero-copy clone: create, boot, migrate, grow, remove. Checks every step.
+
+    \b
+    Examples:
+      lab demo
+      lab demo --release bookworm --keep
+    """
+    require_root()
+    run_demo(Release(release), click.echo, keep=keep)
 
 
 @cli.command("down")

@@ -93,8 +93,6 @@ def join(boss: Node, nodes: Sequence[Node]) -> list[str]:
         again = ["--readd"] if offline else []
         boss.confirm(["gnt-node", "add", *again, "--no-ssh-key-check", node.hostname], timeout_s=_GNT_S)
         done.append(f"{node.name} {'taken back' if offline else 'added'}")
-    if done:
-        boss.run(["gnt-cluster", "redist-conf"], timeout_s=_GNT_S)  # the RAPI users of the master
     return done
 
 

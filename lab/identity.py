@@ -58,6 +58,10 @@ NOT_AT_BOOT = ("rabbitmq-server.service", "epmd.service", "epmd.socket")
 
 FILE_STORAGE = ("/srv/ganeti/file-storage", "/srv/ganeti/shared-file-storage", "/srv/shared")
 
+# An OS that installs nothing, for instances whose disks come with content (os definition API 20).
+NOOP_OS = "srv/ganeti/os/noop"
+_NOOP_SCRIPTS = ("create", "import", "export", "rename", "verify")
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -82,6 +86,9 @@ def write_identity(root: Path, who: Identity) -> None:
     _replace(root / "etc/machine-id", f"{uuid.uuid4().hex}\n")
     # A log-in through PAM would start a user manager for each ssh of Ganeti.
     _replace(root / "etc/ssh/sshd_config.d/lab.conf", "UsePAM no\n")
+    # Nothing to update on the first boot, ldconfig least of all: the packages did it (systemd-update-done.service).
+    for folder in ("etc", "var"):
+        _replace(root / folder / ".updated", "")
     _mask(root / "etc/systemd/system", who.node)
     _ganeti_files(root)
 
@@ -105,7 +112,16 @@ def _ganeti_files(root: Path) -> None:
     defaults = root / "etc/default/ganeti"
     if defaults.exists():
         _replace(defaults, rapi_for_all(_text(defaults)))
+    _noop_os(root / NOOP_OS)
     (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
+
+
+def _noop_os(folder: Path) -> None:
+    _replace(folder / "ganeti_api_version", "20\n")
+    _replace(folder / "parameters.list", "")
+    for name in _NOOP_SCRIPTS:
+        _replace(folder / name, "#!/bin/sh\nexit 0\n")
+        (folder / name).chmod(0o755)
 
 
 def _mask(units: Path, node: str) -> None:

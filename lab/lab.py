@@ -16,7 +16,7 @@ from ganeti_cloud.files import replace_file
 from lab import ceph, cluster, loops, rabbit, teardown
 from lab.accel import kvm_works
 from lab.layer import layer, packages_in
-from lab.mounts import mount_base
+from lab.mounts import mount_layers
 from lab.network import Network, check_unused, host_addresses
 from lab.node import Node
 from lab.places import TREE, Places
@@ -127,9 +127,10 @@ class _Ascent:
 
     def climb(self, debs: Path) -> None:
         spec = self.lab.spec
-        kvm = kvm_works(self.timeline)
+        kvm = kvm_works(spec.release, self.timeline)
         layers = self._layers(debs)
         self.lab.network.up()
+        loops.detach(loops.orphans())
         with self.timeline.step(f"{len(self.lab.nodes)} nodes up"):
             self._each(lambda node: self._boot(node, layers, kvm=kvm), self.lab.nodes)
         self._warn_of_failed_units()
@@ -141,16 +142,15 @@ class _Ascent:
 
     def _layers(self, debs: Path) -> list[Path]:
         """The mounted layers of a Ganeti node, the uppermost first; the last alone is the store's."""
-        mounted = self.lab.places.layer("base")
-        if mounted.is_mount():
-            upper = self.lab.places.layer("packages")
-            return [upper, mounted] if upper.is_mount() else [mounted]
         below = base(self.lab.spec.release, self.lab.spec.extra_packages, self.timeline)
         packages = packages_in(debs)
         if not packages:
             self.timeline.note(f"no packages in {debs}: the nodes are plain Ganeti nodes")
         above = [layer(below, packages, self.timeline)] if packages else []
-        return mount_base(self.lab.places, [*above, below], self.lab.spec.memory_gib)
+        mounted, fresh = mount_layers(self.lab.places, [*above, below], self.lab.spec.memory_gib)
+        if not fresh:
+            self.timeline.note("the packages changed since this lab was made; lab down and up again takes the new ones")
+        return mounted
 
     def _boot(self, node: Node, layers: Sequence[Path], *, kvm: bool) -> None:
         places = self.lab.places

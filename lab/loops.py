@@ -33,16 +33,10 @@ class Footprint:
     """What the loop devices of a lab can stand on."""
 
     filesystems: frozenset[str]  # that only this lab mounts
-    files: frozenset[tuple[str, int]]  # on the machine's own disks
-    orphans: frozenset[str]  # file systems that are mounted nowhere any more
+    files: frozenset[tuple[str, int | None]]  # on the machine's own disks
 
     def holds(self, loop: Loop) -> bool:
-        if loop.filesystem in self.filesystems:
-            return True
-        if loop.inode is not None and (loop.filesystem, loop.inode) in self.files:
-            return True
-        # A node that was killed took its FUSE mounts along, and nobody can reach what is left behind them.
-        return loop.backing.startswith(_PROVIDER) and loop.filesystem in self.orphans
+        return loop.filesystem in self.filesystems or (loop.filesystem, loop.inode) in self.files
 
 
 def parse_losetup(text: str) -> list[Loop]:
@@ -83,10 +77,14 @@ def of_lab(lab: str, memory: Path, disk: Path) -> list[Loop]:
     own = _node_filesystems(lab) - _machine_filesystems()
     if memory.is_mount():
         own.add(_device(memory.stat()))
-    everywhere = _all_filesystems()
-    orphans = {loop.filesystem for loop in found if loop.filesystem not in everywhere}
-    footprint = Footprint(frozenset(own), frozenset(_files(disk)), frozenset(orphans))
+    footprint = Footprint(frozenset(own), frozenset(_files(disk)))
     return [loop for loop in found if footprint.holds(loop)]
+
+
+def orphans() -> list[Loop]:
+    """The loop devices that a node left behind when it was killed by other means than ``lab crash``."""
+    found, everywhere = attached(), _all_filesystems()
+    return [loop for loop in found if loop.backing.startswith(_PROVIDER) and loop.filesystem not in everywhere]
 
 
 def of_node(lab: str, node: str, others: Iterable[str]) -> list[Loop]:

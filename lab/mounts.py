@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganeti_cloud.files import replace_file
 from ganeti_cloud.process import run
 from lab import kernel
 from lab.places import Places
@@ -13,19 +15,23 @@ from lab.places import Places
 _MOUNT_S = 30.0
 
 
-def mount_base(places: Places, images: Sequence[Path], memory_gib: int) -> list[Path]:
-    """Mount the squashfs *images*, the lowest last, and return their mount points in the same order."""
+def mount_layers(places: Places, images: Sequence[Path], memory_gib: int) -> tuple[list[Path], bool]:
+    """Mount the squashfs *images*, the lowest last. A lab keeps the layers that it was made with.
+
+    Returns the mount points, the lowest last, and whether they show *images*.
+    """
     if not places.memory.is_mount():
         places.memory.mkdir(exist_ok=True)
         kernel.mount("ganeti-cloud-lab", places.memory, "tmpfs", options=f"mode=755,size={memory_gib}g")
         kernel.mount("none", places.memory, flags=kernel.MS_PRIVATE)
-    names = ("packages", "base")[-len(images) :]
-    points = [places.layer(name) for name in names]
-    for point, image in zip(points, images, strict=True):
+        replace_file(places.memory / "layers.json", json.dumps([str(image) for image in images]))
+    kept = [Path(name) for name in json.loads((places.memory / "layers.json").read_text(encoding="utf-8"))]
+    points = [places.layer(image.stem) for image in kept]
+    for point, image in zip(points, kept, strict=True):
         point.mkdir(parents=True, exist_ok=True)
         if not point.is_mount():
             run(["mount", "-t", "squashfs", "-o", "ro,loop", str(image), str(point)], timeout_s=_MOUNT_S)
-    return points
+    return points, kept == list(images)
 
 
 def below(folder: Path, mountinfo: str) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ganeti_cloud.errors import CloudError, CommandError
 from ganeti_cloud.process import run
-from lab.boot import BootPlan
+from lab.boot import MARK, BootPlan
 from lab.network import Network
 from lab.places import TREE, Places
 from lab.processes import PROC, Init, init_of, inits, kill_init
@@ -117,7 +117,9 @@ class Node:
         plan_file = folder / "boot.json"
         plan_file.write_text(plan.to_json(), encoding="utf-8")
         leave = ["/usr/bin/python3", "-m", "lab.boot", "leave", str(plan_file)]
-        run(leave, timeout_s=20, env={"PYTHONPATH": str(TREE)})
+        # Marked from the start, so that a boot that was interrupted half-way is found as well.
+        mark = {MARK: self.places.name, f"{MARK}_NODE": self.name}
+        run(leave, timeout_s=20, env={"PYTHONPATH": str(TREE), **mark})
         self._wait_until_up()
         return True
 

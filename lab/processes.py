@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,11 @@ class Init:
 
 def init_of(pid: int) -> Init | None:
     """What node *pid* is PID 1 of; None for any other process, and for none at all."""
+    found = _marked(pid)
+    return found if found is not None and _is_first(pid) else None
+
+
+def _marked(pid: int) -> Init | None:
     try:
         raw = (PROC / str(pid) / "environ").read_bytes()
         alive = (PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
@@ -34,7 +40,7 @@ def init_of(pid: int) -> Init | None:
     pairs = (entry.partition(b"=") for entry in raw.split(b"\0"))
     environment = {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
     lab, node = environment.get(MARK), environment.get(f"{MARK}_NODE")
-    if not alive or lab is None or node is None or not _is_first(pid):
+    if not alive or lab is None or node is None:
         return None
     return Init(pid, lab, node)
 
@@ -44,6 +50,15 @@ def inits(lab: str) -> list[Init]:
     numbers = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
     found = (init_of(number) for number in numbers)
     return [init for init in found if init is not None and init.lab == lab]
+
+
+def kill_stragglers(lab: str) -> None:
+    """End what was about to become a node of *lab* when its boot was interrupted."""
+    for entry in PROC.iterdir():
+        found = _marked(int(entry.name)) if entry.name.isdigit() else None
+        if found is not None and found.lab == lab and not _is_first(found.pid):
+            with suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGKILL)
 
 
 def kill_init(init: Init, *, timeout_s: float = 20.0) -> bool:

@@ -12,15 +12,16 @@ from lab.mounts import unmount_all
 from lab.network import Network
 from lab.node import cgroup_of, remove_cgroup
 from lab.places import Places
-from lab.processes import inits, kill_init
+from lab.processes import inits, kill_init, kill_stragglers
 from lab.spec import LabSpec
 
 
 def remove(places: Places) -> None:
     """Remove the processes, loop devices, mounts, network, cgroups and files of a lab. Safe to repeat."""
+    kill_stragglers(places.name)
     mine = loops.of_lab(places.name, places.memory, places.disk)
     stuck = [init.node for init in inits(places.name) if not kill_init(init)]
-    loops.detach(mine)
+    loops.detach([*mine, *loops.orphans()])
     # The addresses do not matter here, only the names of the namespaces.
     Network(places.name, LabSpec().plan).down()
     unmount_all(places.run)

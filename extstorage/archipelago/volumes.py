@@ -135,10 +135,10 @@ def _prepare_removal(cluster: Cluster, name: str) -> str | None:
 
 def _parent(image: rbd.Image) -> str | None:
     try:
-        *_, parent, through = image.get_parent_image_spec()
+        parent = image.get_parent_image_spec()
     except rbd.ImageNotFound:
         return None
-    return parent if through == _EXPORT_SNAPSHOT else None
+    return parent["image_name"] if parent["snap_name"] == _EXPORT_SNAPSHOT else None
 
 
 def _drop_snapshot(image: rbd.Image) -> None:

@@ -44,8 +44,9 @@ class FuseLoop:
 
     def find(self, settings: Settings, volume: str) -> Mapped | None:
         """See :class:`~archipelago.mapping.mapper.Mapper`. The daemon must live: without it the device is dead."""
+        wanted = _drive(settings, volume)
         for path in self._files(volume):
-            pid = self._daemon(path)
+            pid = self._daemon(path, serving=wanted)
             for loop in self._loops(path):
                 if pid is not None:
                     backing = f"{self._block}/{loop}/loop/backing_file"
@@ -85,25 +86,13 @@ class FuseLoop:
                 run(["losetup", "--set-capacity", f"/dev/{loop}"], timeout_s=MAP_S)
 
     def _start_daemon(self, settings: Settings, volume: str, path: str) -> None:
-        drive = {
-            "driver": "rbd",
-            "node-name": "volume",
-            "pool": settings.pool,
-            **({"namespace": settings.namespace} if settings.namespace else {}),
-            "image": volume,
-            "user": settings.user,
-            "conf": settings.conf,
-            "discard": "unmap",
-            "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
-        }
-        export = {"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": path, "writable": True}
         run(
             [
                 "qemu-storage-daemon",
                 "--daemonize",
                 f"--pidfile={path}.pid",
-                f"--blockdev={json.dumps(drive)}",
-                f"--export={json.dumps(export)}",
+                _drive(settings, volume),
+                _export(path),
             ],
             timeout_s=MAP_S,
         )
@@ -159,17 +148,40 @@ class FuseLoop:
         loops = [name for name in entries(self._block) if name.startswith("loop")]
         return [loop for loop in loops if content_of(f"{self._block}/{loop}/loop/backing_file") == path]
 
-    def _daemon(self, path: str) -> int | None:
-        """The process that serves *path*, if it lives."""
+    def _daemon(self, path: str, *, serving: str | None = None) -> int | None:
+        """The process that serves *path*, if it lives, and was given the argument *serving* if that is told."""
         pid = content_of(f"{path}.pid")
         if pid is None or not pid.isdigit():
             return None
         try:
-            with open(f"/proc/{pid}/cmdline", "rb") as stream:
-                return int(pid) if f'"{path}"'.encode() in stream.read() else None
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+                arguments = stream.read().split("\0")
         except OSError:
             return None
+        return int(pid) if _export(path) in arguments and serving in (None, *arguments) else None
 
     def _is_mounted(self, path: str) -> bool:
         with open("/proc/self/mounts", encoding="utf-8") as stream:
             return any(line.split()[1] == path for line in stream)
+
+
+def _drive(settings: Settings, volume: str) -> str:
+    """The daemon's argument that opens *volume*."""
+    drive = {
+        "driver": "rbd",
+        "node-name": "volume",
+        "pool": settings.pool,
+        **({"namespace": settings.namespace} if settings.namespace else {}),
+        "image": volume,
+        "user": settings.user,
+        "conf": settings.conf,
+        "discard": "unmap",
+        "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
+    }
+    return f"--blockdev={json.dumps(drive)}"
+
+
+def _export(path: str) -> str:
+    """The daemon's argument that shows the volume as the file *path*."""
+    export = {"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": path, "writable": True}
+    return f"--export={json.dumps(export)}"

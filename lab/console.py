@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reading what a guest says on its serial console."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from pathlib import Path
+
+from ganeti_cloud.errors import CloudError
+from lab.node import Node
+from lab.spec import DOMAIN
+
+_CAP_BYTES = 1 << 20
+_RETRY_S = 0.1
+
+
+def serial_socket(node: Node, instance: str) -> Path:
+    """Where QEMU listens for a client of the console of *instance*, as a path of the machine."""
+    # /run and not /var/run: that is an absolute link, which would lead to the machine's own.
+    return node.root / "run/ganeti/kvm-hypervisor/ctrl" / f"{full_name(instance)}.serial"
+
+
+def full_name(instance: str) -> str:
+    """``inst1`` as Ganeti calls it."""
+    return instance if "." in instance else f"{instance}.{DOMAIN}"
+
+
+def read_until(node: Node, instance: str, pattern: str, *, timeout_s: float) -> re.Match[str]:
+    """Listen to the console of *instance* on *node* until *pattern* is found, and return the match.
+
+    What was said before is lost: QEMU keeps nothing for a later client. Raises CloudError when the time is over.
+    """
+    wanted, heard, end = re.compile(pattern), "", time.monotonic() + timeout_s
+    while (left_s := end - time.monotonic()) > 0:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                client.settimeout(left_s)
+                client.connect(str(serial_socket(node, instance)))
+                while piece := client.recv(4096):
+                    heard = (heard + piece.decode(errors="replace"))[-_CAP_BYTES:]
+                    if found := wanted.search(heard):
+                        return found
+                    client.settimeout(max(0.01, end - time.monotonic()))
+        except OSError:
+            pass  # not there yet, or gone in a reboot or a migration
+        time.sleep(_RETRY_S)
+    raise CloudError(
+        f"{instance} on {node.name}: no {pattern!r} on its console in {timeout_s:g} s",
+        hint=f"the last it said: {_last_line(heard)}",
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "nothing"

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The test guest: Debian's cloud kernel and an initrd of busybox and virtio modules, nothing more."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganeti_cloud.errors import CloudError
+from ganeti_cloud.process import run
+from lab.cpio import Entry, archive
+from lab.places import CACHE
+from lab.rootfs import MAKE_SETUP, locked, proxies
+from lab.spec import Release
+from lab.timeline import Timeline
+
+# In the order of loading. virtio needs virtio_ring from Linux 6.1 on, whatever the names suggest.
+_MODULES = (
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+    "failover",
+    "net_failover",
+    "virtio_net",
+    "button",
+    "evdev",
+)
+_PACKAGES = ("linux-image-cloud-amd64", "busybox-static")
+_POWER_BUTTON = "#!/bin/sh\npoweroff -f\n"
+_INIT = Path(__file__).with_name("guest_init.sh")
+_FETCH_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Kernel and initrd of the test guest, as files."""
+
+    kernel: Path
+    initrd: Path
+
+
+def guest(release: Release, timeline: Timeline) -> Guest:
+    """The test guest made from the packages of *release*; built when it is not in the cache."""
+    folder = CACHE / f"guest-{release}-{_key()}"
+    with locked(CACHE / f"guest-{release}.lock"):
+        if not folder.exists():
+            with timeline.step(f"test guest of {release} built"):
+                _build(release, folder)
+    return Guest(folder / "vmlinuz", folder / "initrd.gz")
+
+
+def _key() -> str:
+    text = " ".join((*_MODULES, *_PACKAGES)).encode() + _INIT.read_bytes()
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _build(release: Release, target: Path) -> None:
+    unpacked, made = target.with_name(f"{target.name}.d"), target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    for folder in (unpacked, made):
+        shutil.rmtree(folder, ignore_errors=True)
+    argv = ["mmdebstrap", "--variant=extract", "--format=directory", "--aptopt=APT::Install-Recommends false"]
+    argv += [f"--include={','.join(_PACKAGES)}", str(release), str(unpacked)]
+    try:
+        run(argv, timeout_s=_FETCH_S, env=proxies(), hint=MAKE_SETUP)
+        made.mkdir()
+        shutil.copyfile(_only(unpacked, "boot/vmlinuz-*"), made / "vmlinuz")
+        (made / "initrd.gz").write_bytes(gzip.compress(archive(_initrd(unpacked)), mtime=0))
+        made.rename(target)
+    finally:
+        for folder in (unpacked, made):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _initrd(unpacked: Path) -> Iterator[Entry]:
+    for folder in ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys", "tmp"):
+        yield Entry(folder)
+    yield Entry("bin/busybox", _only(unpacked, "*bin/busybox", "usr/bin/busybox").read_bytes(), 0o755)
+    yield Entry("etc/acpi/PWRF/00000080", _POWER_BUTTON.encode(), 0o755)
+    yield Entry("init", _INIT.read_bytes(), 0o755)
+    modules = {name: _module(unpacked, name) for name in _MODULES}
+    present = {name: content for name, content in modules.items() if content is not None}
+    yield Entry("modules/order", "".join(f"{name}\n" for name in present).encode())
+    for name, content in present.items():
+        yield Entry(f"modules/{name}.ko", content)
+
+
+def _module(unpacked: Path, name: str) -> bytes | None:
+    """The kernel module *name*, unpacked; None when it is built into this kernel."""
+    for path in unpacked.glob(f"**/lib/modules/*/kernel/**/{name}.ko*"):
+        raw = path.read_bytes()
+        return lzma.decompress(raw) if path.suffix == ".xz" else raw
+    return None
+
+
+def _only(folder: Path, *patterns: str) -> Path:
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
+    if not found:
+        raise CloudError(f"the packages have no {patterns[0]}")
+    return sorted(found)[-1]

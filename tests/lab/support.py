@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests of the lab tier have in common: calling scripts as noded does, and looking at the cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.lab import Lab
+from lab.node import Node
+from lab.spec import STORE
+
+SCRIPTS = "/usr/share/ganeti/extstorage/archipelago"
+MIB = 1 << 20
+# More than any call may take; one that needs it has hung.
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a program ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+def call(node: Node, argv: list[str], *, timeout_s: float = PATIENCE_S) -> Result:
+    """Run *argv* in *node*, whatever its end."""
+    begin = time.monotonic()
+    done = subprocess.run(
+        node.argv(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
+
+
+@dataclass
+class Provider:
+    """The ten scripts for one volume, called with the environment that Ganeti gives them."""
+
+    node: Node
+    volume: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, verb: str, **env: str) -> Result:
+        given = {
+            "VOL_NAME": self.volume,
+            "VOL_UUID": "0a1b2c3d-0000-4000-8000-000000000001",
+            "EXTP_PROVIDER": "archipelago",
+            "EXTP_ACCESS": "kernelspace",
+            **{f"EXTP_{key.upper()}": value for key, value in self.parameters.items()},
+            **env,
+        }
+        return call(self.node, ["env", *(f"{key}={value}" for key, value in given.items()), f"{SCRIPTS}/{verb}"])
+
+    def ok(self, verb: str, **env: str) -> str:
+        """Run *verb*, which must succeed; its stdout."""
+        result = self(verb, **env)
+        assert result.status == 0, result
+        return result.stdout
+
+    def traces(self) -> list[str]:
+        """What of the volume is left on the node: records, files, daemons, loop devices."""
+        script = (
+            f"ls /run/ganeti-cloud/archipelago | grep -F {self.volume}; "
+            f"pgrep -fa {self.volume}; cat /sys/block/loop*/loop/backing_file | grep -F {self.volume}; true"
+        )
+        found = call(self.node, ["sh", "-c", script]).stdout.splitlines()
+        return [line for line in found if "pgrep" not in line]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The Ceph of a lab, seen with the eyes of its administrator."""
+
+    lab: Lab
+
+    @property
+    def node(self) -> Node:
+        """The node that Ceph runs on."""
+        return self.lab.node(STORE)
+
+    def names(self) -> list[str]:
+        """All RBD images in the pool."""
+        return self.node.run(["rbd", "ls"], timeout_s=60).split()
+
+    def objects(self) -> Mapping[str, int]:
+        """How many objects of each kind are in the pool: what is left behind shows here, listed or not."""
+        listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
+        lasting = {"rbd_directory", "rbd_info", "rbd_children", "rbd_trash"}  # once made, they stay
+        return Counter(name.split(".")[0] for name in listed if name not in lasting)
+
+    def info(self, name: str) -> Mapping[str, object]:
+        """``rbd info`` of *name*."""
+        info = json.loads(self.node.run(["rbd", "info", "--format=json", name], timeout_s=60))
+        assert isinstance(info, dict)
+        return info
+
+    def stored_bytes(self) -> int:
+        """How much data the OSDs hold in all: of copies and of what only looks like a clone."""
+        listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
+        data = [name for name in listed if name.startswith("rbd_data.")]
+        sizes = 0
+        for name in data:
+            stat = self.node.run(["rados", "-p", "rbd", "stat", name], timeout_s=60)
+            sizes += int(stat.rpartition("size ")[2])
+        return sizes
+
+    def put(self, path: Path) -> str:
+        """Where the nodes see the file *path* of this machine, which is copied for them."""
+        target = self.lab.places.shared / path.name
+        target.write_bytes(path.read_bytes())
+        return f"/srv/shared/{path.name}"
+
+    def wait_for_flag(self, flag: str, *, there: bool) -> None:
+        """Wait until the pool has *flag*, or has it no more."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            pools = json.loads(self.node.run(["ceph", "osd", "dump", "--format=json"], timeout_s=60))["pools"]
+            if (flag in pools[0]["flags_names"].split(",")) is there:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"flag {flag} of the pool did not become {there}")

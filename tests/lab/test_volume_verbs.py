@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every script of the provider does what Ganeti expects of it, once and twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.lab import Lab
+from tests.lab.support import MIB, Provider, Store, call
+
+pytestmark = pytest.mark.lab
+
+IMAGE_MIB = 24
+
+
+@pytest.fixture(scope="module")
+def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An image in the catalogue, half of it random data."""
+    path = tmp_path_factory.mktemp("image") / "verbs.raw"
+    path.write_bytes(os.urandom(IMAGE_MIB // 2 * MIB) + bytes(IMAGE_MIB // 2 * MIB))
+    node = lab.node(1)
+    node.run(["archipelago", "image", "import", "verbs", Store(lab).put(path)], timeout_s=120)
+    yield hashlib.sha256(path.read_bytes()).hexdigest()
+    node.run(["archipelago", "image", "remove", "verbs"], timeout_s=60)
+
+
+def read_sha256(provider: Provider, device: str, size: int) -> str:
+    script = f"blockdev --flushbufs {device}; head -c {size} {device} | sha256sum"
+    return call(provider.node, ["sh", "-c", script]).stdout.split()[0]
+
+
+def device_size(provider: Provider, device: str) -> int:
+    return int(call(provider.node, ["blockdev", "--getsize64", device]).stdout)
+
+
+def test_a_clone_has_the_images_content_and_copies_none_of_it(image: str, provider: Provider, store: Store) -> None:
+    before = store.stored_bytes()
+    provider.parameters["origin"] = "verbs"
+    provider.ok("create", VOL_SIZE="64")
+    assert store.stored_bytes() == before
+    assert store.info(provider.volume)["parent"]
+    device = provider.ok("attach").splitlines()[0]
+    assert (device_size(provider, device), read_sha256(provider, device, IMAGE_MIB * MIB)) == (64 * MIB, image)
+
+
+def test_a_clone_may_have_exactly_the_size_of_its_image(image: str, provider: Provider, store: Store) -> None:
+    provider.parameters["origin"] = "verbs"
+    provider.ok("create", VOL_SIZE=str(IMAGE_MIB))
+    assert store.info(provider.volume)["size"] == IMAGE_MIB * MIB
+
+
+def test_a_blank_volume_is_zeros(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    device = provider.ok("attach").splitlines()[0]
+    assert read_sha256(provider, device, 8 * MIB) == hashlib.sha256(bytes(8 * MIB)).hexdigest()
+    assert "parent" not in store.info(provider.volume)
+
+
+def test_attach_twice_gives_the_same_answer(provider: Provider) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    assert provider.ok("attach") == provider.ok("attach")
+
+
+def test_attach_needs_no_cluster_for_a_volume_that_is_attached(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    answer = provider.ok("attach")
+    store.node.run(["systemctl", "kill", "--signal=STOP", "lab-ceph-mon", "lab-ceph-osd0"], timeout_s=30)
+    try:
+        assert provider.ok("attach") == answer
+    finally:
+        store.node.run(["systemctl", "kill", "--signal=CONT", "lab-ceph-mon", "lab-ceph-osd0"], timeout_s=30)
+
+
+def test_attach_notices_that_its_daemon_died(provider: Provider) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    first = provider.ok("attach").splitlines()[0]
+    call(provider.node, ["sh", "-c", f"dd if=/dev/urandom of={first} bs=1M count=1 oflag=direct"])
+    before = read_sha256(provider, first, MIB)
+    provider.node.run(["pkill", "-KILL", "-f", f"[q]emu-storage-daemon.*{provider.volume}"], timeout_s=30)
+    second = provider.ok("attach").splitlines()[0]
+    assert read_sha256(provider, second, MIB) == before
+
+
+def test_attach_notices_a_changed_configuration(provider: Provider) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    assert "kvm:rbd:" in provider.ok("attach")
+    provider.parameters["pool"] = "no-such-pool"
+    assert "'no-such-pool'" in provider("attach").stderr
+    del provider.parameters["pool"]
+
+
+def test_detach_twice(provider: Provider) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    provider.ok("attach")
+    provider.ok("detach")
+    assert provider.traces() == []
+    again = provider("detach")
+    assert (again.status, again.stderr) == (0, f"detach: {provider.volume} is not attached here, nothing to do\n")
+
+
+def test_detach_refuses_while_the_device_is_in_use(provider: Provider) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    device = provider.ok("attach").splitlines()[0]
+    provider.node.run(["systemd-run", "--unit=holder", "sh", "-c", f"exec sleep 100 < {device}"], timeout_s=30)
+    refused = provider("detach")
+    provider.node.run(["systemctl", "stop", "holder"], timeout_s=30)
+    assert (refused.status, refused.stderr) == (
+        1,
+        f"error: volume {provider.volume} is still in use as {device}\n"
+        f"hint: `fuser -v {device}` shows by what; stop that and try again\n",
+    )
+    provider.ok("detach")
+
+
+def test_grow_reaches_the_new_size_and_a_device_that_is_in_use(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    device = provider.ok("attach").splitlines()[0]
+    for _ in range(2):
+        provider.ok("grow", VOL_SIZE="8", VOL_NEW_SIZE="20")
+        assert (store.info(provider.volume)["size"], device_size(provider, device)) == (20 * MIB, 20 * MIB)
+
+
+def test_grow_of_a_volume_that_is_not_attached(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    provider.ok("grow", VOL_SIZE="8", VOL_NEW_SIZE="20")
+    assert store.info(provider.volume)["size"] == 20 * MIB
+
+
+def test_grow_never_shrinks(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    provider.ok("grow", VOL_SIZE="8", VOL_NEW_SIZE="4")
+    assert store.info(provider.volume)["size"] == 8 * MIB
+
+
+def test_remove_twice_and_while_attached(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    provider.ok("attach")
+    provider.ok("remove")
+    assert (provider.volume in store.names(), provider.traces()) == (False, [])
+    provider.ok("remove")
+
+
+def test_setinfo_keeps_the_owner_beside_the_volume(provider: Provider, store: Store) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    for _ in range(2):
+        provider.ok("setinfo", VOL_METADATA="originstname+inst1.lab.test")
+    kept = store.node.run(
+        ["rbd", "image-meta", "get", provider.volume, "ganeti-cloud.volume.metadata"],
+        timeout_s=30,
+    )
+    assert kept.strip() == "originstname+inst1.lab.test"
+
+
+def test_verify_open_and_close_succeed(image: str, provider: Provider) -> None:
+    provider.parameters["origin"] = "verbs"
+    provider.ok("verify")
+    provider.ok("create", VOL_SIZE="64")
+    provider.ok("close")
+    provider.ok("open", VOL_OPEN_EXCLUSIVE="False")
+    provider.ok("open", VOL_OPEN_EXCLUSIVE="True")
+    provider.ok("close")
+
+
+@pytest.mark.parametrize("clone_format", ["1", "2"])
+def test_a_snapshot_holds_the_moment_and_leaves_nothing(provider: Provider, store: Store, clone_format: str) -> None:
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {clone_format}\n")
+    try:
+        provider.ok("create", VOL_SIZE="8")
+        device = provider.ok("attach").splitlines()[0]
+        write = "dd if=/dev/urandom of={} bs=1M count=1 oflag=direct"
+        call(provider.node, ["sh", "-c", write.format(device)])
+        moment = read_sha256(provider, device, MIB)
+        copy = Provider(provider.node, f"{provider.volume}.snap")
+        for _ in range(2):  # the second replaces the first
+            provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
+        call(provider.node, ["sh", "-c", write.format(device)])
+        assert read_sha256(copy, copy.ok("attach").splitlines()[0], MIB) == moment
+        assert read_sha256(provider, device, MIB) != moment
+        copy.ok("remove")
+        assert store.node.run(["rbd", "snap", "ls", "--all", provider.volume], timeout_s=30) == ""
+    finally:
+        provider.node.write("/etc/ceph/ceph.conf", conf)
+
+
+@pytest.mark.parametrize("clone_format", ["1", "2"])
+def test_clones_of_both_formats(image: str, provider: Provider, store: Store, clone_format: str) -> None:
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {clone_format}\n")
+    try:
+        provider.parameters["origin"] = "verbs"
+        provider.ok("create", VOL_SIZE="64")
+        device = provider.ok("attach").splitlines()[0]
+        assert read_sha256(provider, device, IMAGE_MIB * MIB) == image
+        provider.ok("remove")
+    finally:
+        provider.node.write("/etc/ceph/ceph.conf", conf)
+
+
+def test_a_disk_in_another_pool_and_namespace(lab: Lab, image: str, store: Store) -> None:
+    namespace = os.urandom(4).hex()
+    for command in (
+        ["ceph", "osd", "pool", "create", "ssd-vms", "8"],
+        ["rbd", "pool", "init", "ssd-vms"],
+        ["rbd", "namespace", "create", "--pool", "ssd-vms", "--namespace", namespace],
+    ):
+        store.node.run(command, timeout_s=60)
+    elsewhere = {"origin": "verbs", "pool": "ssd-vms", "namespace": namespace, "user": "ganeti"}
+    provider = Provider(lab.node(1), f"{os.urandom(16).hex()}.ext.disk1", elsewhere)
+    provider.ok("create", VOL_SIZE="64")
+    device, *_ = provider.ok("attach").splitlines()
+    assert read_sha256(provider, device, IMAGE_MIB * MIB) == image
+    listed = store.node.run(["rbd", "ls", f"ssd-vms/{namespace}"], timeout_s=30).split()
+    assert (listed, store.names().count(provider.volume)) == ([provider.volume], 0)
+    provider.ok("remove")
+    assert store.node.run(["rbd", "ls", f"ssd-vms/{namespace}"], timeout_s=30) == ""
+
+
+def test_the_userspace_uri_is_given_where_ganeti_can_carry_it(lab: Lab, provider: Provider) -> None:
+    provider.ok("create", VOL_SIZE="8")
+    assert provider.ok("attach").splitlines()[1:] == [f"kvm:rbd:rbd/{provider.volume}"]
+    provider.parameters["user"] = "ganeti"
+    anything_goes = "3.0" in provider.node.run(["readlink", "-f", "/usr/share/ganeti/default"], timeout_s=30)
+    uris = [f"kvm:rbd:rbd/{provider.volume}:id=ganeti"] if anything_goes else []
+    assert provider.ok("attach").splitlines()[1:] == uris
+
+
+def test_the_image_stays_while_it_has_clones(lab: Lab, image: str, provider: Provider, tmp_path: Path) -> None:
+    provider.parameters["origin"] = "verbs"
+    provider.ok("create", VOL_SIZE="64")
+    refused = call(lab.node(1), ["archipelago", "image", "remove", "verbs"])
+    assert (refused.status, refused.stderr) == (
+        1,
+        f"error: image verbs has 1 clones, {provider.volume} among them\n"
+        "hint: remove these volumes first, or make them independent with `rbd flatten`\n",
+    )
