@@ -53,7 +53,7 @@ def test_what_is_given_replaces_the_default(text: str, changed: Values) -> None:
     [
         pytest.param("[nope]\n", "x.toml: [nope]: no such section", id="section"),
         pytest.param("log = 3\n", "x.toml: [log]: no such section", id="value for a section"),
-        pytest.param("[log]\nlevle = 1\n", "x.toml: [log] levle: no such key", id="key"),
+        pytest.param("[log]\nlevels = 1\n", "x.toml: [log] levels: no such key", id="key"),
         pytest.param("[log]\nwait_s = 1\n", "x.toml: [log] wait_s: no such key", id="key of another section"),
         pytest.param('[log]\nlevel = "no"\n', "x.toml: [log] level: 'no' is not one of info, debug", id="choice"),
         pytest.param("[log]\nlevel = [1]\n", "x.toml: [log] level: [1] is not one of info, debug", id="choice of list"),
@@ -73,8 +73,8 @@ def test_what_is_given_replaces_the_default(text: str, changed: Values) -> None:
             "[log\n", "x.toml: Expected ']' at the end of a table declaration (at line 1, column 5)", id="TOML"
         ),
         pytest.param(
-            '[nope]\n[log]\nlevel = "no"\nlevle = 1\n[limits]\nwait_s = 0\n',
-            "x.toml: [nope]: no such section; [log] level: 'no' is not one of info, debug; [log] levle: no such key; "
+            '[nope]\n[log]\nlevel = "no"\nlevels = 1\n[limits]\nwait_s = 0\n',
+            "x.toml: [nope]: no such section; [log] level: 'no' is not one of info, debug; [log] levels: no such key; "
             "[limits] wait_s: 0 is not a whole number of seconds from 1 to 60",
             id="all at once",
         ),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from archipelago.attached import content_of
-from archipelago.mapping.fuse import FuseLoop, drive_argument, export_argument
+from archipelago.mapping.fuse import FuseLoop
 from archipelago.mapping.mapper import Mapped
 from ganeti_cloud.errors import CommandError, StorageError
 from tests.unit.faketools import FakeTools
@@ -48,12 +48,22 @@ def bind(block: Path, loop: str, path: Path | str) -> Path:
     return backing
 
 
+def drive(user: str = "admin") -> str:
+    """The argument by which a daemon opens VOLUME as SETTINGS say, but for the *user*."""
+    return (
+        f'--blockdev={{"driver": "rbd", "node-name": "volume", "pool": "rbd", "image": "{VOLUME}", "user": "{user}", '
+        '"conf": "/etc/ceph/ceph.conf", "discard": "unmap", "cache": {"direct": true}}'
+    )
+
+
 @contextmanager
-def daemon(path: Path) -> Iterator[int]:
-    """A process that looks like the daemon of *path*."""
-    sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
-    arguments = [drive_argument(SETTINGS, VOLUME), export_argument(str(path))]
-    with subprocess.Popen([*sleep, *arguments], stdout=subprocess.PIPE) as process:
+def daemon(path: Path, user: str = "admin") -> Iterator[int]:
+    """A process that looks like the daemon of *path*, which serves VOLUME."""
+    export = (
+        f'--export={{"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": "{path}", "writable": true}}'
+    )
+    idle = "import time; print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", idle, drive(user), export], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         Path(f"{path}.pid").write_text(f"{process.pid}\n", encoding="utf-8")
@@ -93,6 +103,7 @@ def test_find(way: FuseLoop, run_folder: Path, block: Path) -> None:
         )
         assert way.find(SETTINGS, f"{VOLUME}.snap") is None
         assert way.find(SETTINGS._replace(pool="ssd"), VOLUME) is None
+        assert way.find(SETTINGS._replace(user="vm"), VOLUME) is None
 
 
 @pytest.mark.parametrize("pid", [None, "", "garbage", "-1", "4194999", "1"])

@@ -97,7 +97,7 @@ def test_known_parameters_pass() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "named"),
-    [(["orgin"], "'orgin'"), (["weird-key", "a", "pool"], "'a', 'weird-key'")],
+    [(["parent"], "'parent'"), (["weird-key", "a", "pool"], "'a', 'weird-key'")],
     ids=["one", "several, sorted"],
 )
 def test_unknown_parameters_are_refused(keys: list[str], named: str) -> None:

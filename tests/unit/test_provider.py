@@ -42,8 +42,8 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         pytest.param(
             "create",
-            {**ENV, "EXTP_ORGIN": "debian"},
-            "error: unknown disk parameter 'orgin'\n"
+            {**ENV, "EXTP_PARENT": "debian"},
+            "error: unknown disk parameter 'parent'\n"
             "hint: the parameters of this provider are origin, pool, namespace, user\n",
             id="unknown parameter",
         ),
