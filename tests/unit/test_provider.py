@@ -50,7 +50,8 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(
             "detach",
             {**ENV, "EXTP_POOL": "a/b"},
-            "error: disk parameter pool='a/b' is not a name of letters, digits, '_', '.' and '-', with a letter or digit first\n"
+            "error: disk parameter pool='a/b' is not a name of letters, digits, '_', '.' and '-', "
+            "with a letter or digit first\n"
             "hint: give --disk N:pool=… another value, or leave it out for the configured one\n",
             id="bad parameter",
         ),
