@@ -21,7 +21,7 @@ from lab.network import Network, check_unused, host_addresses
 from lab.node import Node
 from lab.places import TREE, Places
 from lab.rootfs import MAKE_SETUP, base, locked
-from lab.spec import STORE, LabSpec, Storage, check_name, growth
+from lab.spec import STORE, LabSpec, Storage, check_name, grown
 from lab.timeline import Say, Timeline, silent
 
 DEBS = TREE / "dist"
@@ -57,8 +57,8 @@ class Lab:
         """Make the lab that *spec* asks for, or bring up what is missing of it, and return it ready for work."""
         require_root()
         require_tools(_TOOLS)
-        lab = cls.of(spec)
-        with locked(lab.places.lock):
+        with locked(Places(spec.name).lock):
+            lab = cls.of(_settled(spec))
             lab._record()
             _Ascent(lab, Timeline(say)).climb(debs)
         return lab
@@ -102,16 +102,6 @@ class Lab:
         down(self.spec.name)
 
     def _record(self) -> None:
-        """Remember what the lab is, or refuse to turn a running one into another."""
-        if self.places.record.exists():
-            changed = growth(Lab.open(self.spec.name).spec, self.spec)
-            if changed:
-                what = ", ".join(f"{key} is {old!r} and not {new!r}" for key, (old, new) in changed.items())
-                raise RequestError(
-                    f"lab {self.spec.name!r} exists: {what}", hint=f"lab down --name {self.spec.name} removes it"
-                )
-        else:
-            check_unused(self.spec.plan, host_addresses())
         self.places.run.mkdir(parents=True, exist_ok=True)
         self.places.shared.mkdir(parents=True, exist_ok=True)
         self.places.ceph_data.mkdir(parents=True, exist_ok=True)
@@ -195,6 +185,14 @@ class _Ascent:
     def _each(self, work: Callable[[Node], object], nodes: Sequence[Node]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(work, nodes))
+
+
+def _settled(spec: LabSpec) -> LabSpec:
+    """*spec* as far as the lab that may be there already can become it. Raises RequestError when it cannot."""
+    if Places(spec.name).record.exists():
+        return grown(Lab.open(spec.name).spec, spec)
+    check_unused(spec.plan, host_addresses())
+    return spec
 
 
 def down(name: str = "lab") -> None:
