@@ -55,6 +55,7 @@ def follow(
     timeout_s: float,
     env: Mapping[str, str] | None = None,
     hint: str = "",
+    shown: str = "",
 ) -> None:
     """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
     # Imported here: the hot verbs of Ganeti scripts run without these.
@@ -62,6 +63,7 @@ def follow(
     import tempfile
     import time
 
+    shown = shown or _shown(argv)
     end = time.monotonic() + timeout_s
     with tempfile.TemporaryFile() as errors, selectors.DefaultSelector() as selector:
         process = subprocess.Popen(
@@ -77,7 +79,7 @@ def follow(
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
-                    raise CommandError(f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, hint=hint)
+                    raise CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, hint=hint)
                 piece = os.read(process.stdout.fileno(), 4096)
                 if not piece:
                     break
@@ -85,7 +87,7 @@ def follow(
             process.wait(timeout=max(0.1, end - time.monotonic()))
         except subprocess.TimeoutExpired as late:
             _kill(process)
-            raise CommandError(f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, hint=hint) from late
+            raise CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, hint=hint) from late
         except BaseException:
             _kill(process)
             raise
@@ -94,7 +96,7 @@ def follow(
         if process.returncode != 0:
             errors.seek(0)
             text = errors.read().decode(errors="replace")
-            raise CommandError(_failure(_shown(argv), process.returncode, text), status=process.returncode, hint=hint)
+            raise CommandError(_failure(shown, process.returncode, text), status=process.returncode, hint=hint)
 
 
 def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> subprocess.Popen[str]:

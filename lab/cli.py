@@ -15,7 +15,7 @@ import click
 
 from ganeti_cloud.errors import CloudError, report
 from lab.golden import golden
-from lab.lab import DEBS, Lab, down, require_root
+from lab.lab import Lab, down, require_root
 from lab.places import Places
 from lab.spec import STORE, LabSpec, Release, Storage, check_name, parse_ceph_option
 from lab.timeline import Timeline
@@ -50,10 +50,10 @@ def cli() -> None:
 @click.option("--rabbitmq", is_flag=True, default=None, help="Run RabbitMQ on the store: user lab, password lab.")
 @click.option("--subnet", help=f"Addresses inside of the lab.  [{_DEFAULT.subnet}]")
 @click.option("--memory", type=int, help=f"GiB that root file systems may grow to.  [{_DEFAULT.memory_gib}]")
-@click.option("--debs", type=click.Path(path_type=Path), default=DEBS, help="Folder of packages to install.  [dist/]")
+@click.option("--debs", type=click.Path(path_type=Path), help="Folder of packages to install.  [dist/]")
 @click.option("--ceph-option", multiple=True, metavar="KEY=VALUE", help="A line for ceph.conf; repeatable.")
 @click.option("--package", multiple=True, metavar="NAME", help="One more package of the release; repeatable.")
-def up(name: str, debs: Path, release: str | None, storage: str | None, **asked: Any) -> None:
+def up(name: str, debs: Path | None, release: str | None, storage: str | None, **asked: Any) -> None:
     """Make a lab, or bring up what is missing of it. What is not said stays as it was.
 
     \b
