@@ -29,8 +29,8 @@ def run(
     """Run *argv* to its end and return its stdout.
 
     The program gets *stdin* as its whole input, :data:`BASE_ENV` plus *env*, and a session of its own. When
-    *timeout_s* is over, the whole process group is killed, and given up if even that does not end it. Errors call the program
-    *shown* where its command line would not tell a reader what was wanted.
+    *timeout_s* is over, the whole process group is killed, and given up if even that does not end it. Errors call the
+    program *shown* where its command line would not tell a reader what was wanted.
     Raises CommandError when the program cannot be started, ends with another status than 0, or takes too long.
     """
     shown = shown or _shown(argv)
