@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 VENV := .venv
 RELEASE ?= trixie
 # What is checked as a program of ours although its name does not say so.
-SHELL_SCRIPTS := .ci/run
+SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago
 
 .PHONY: help setup check test demo deb bench clean
 
@@ -19,8 +19,8 @@ check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manua
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago lab bench tests
-	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs
-	codespell
+	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/check-man-pages
+	git ls-files -z | xargs -0 codespell
 	tools/check-man-pages
 	$(VENV)/bin/pytest tests/unit
 
@@ -28,7 +28,7 @@ test: setup check deb ## Everything, with the lab tier on both releases of Debia
 	GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest tests/lab --release=bookworm --release=trixie
 
 demo: setup deb ## Boot, migrate, grow and remove a VM on a clone, on a real cluster (RELEASE=trixie or bookworm)
-	$(PYTHON) -m lab.demo --release $(RELEASE)
+	lab/lab demo --release $(RELEASE)
 
 deb: ## Build the Debian packages into dist/
 	tools/build-debs

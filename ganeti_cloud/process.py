@@ -66,14 +66,17 @@ def follow(
     shown = shown or _shown(argv)
     end = time.monotonic() + timeout_s
     with tempfile.TemporaryFile() as errors, selectors.DefaultSelector() as selector:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env={**BASE_ENV, **(env or {})},
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**BASE_ENV, **(env or {})},
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
         assert process.stdout is not None
         try:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -125,6 +128,12 @@ def _kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
         process.wait(timeout=_REAP_S)
     except subprocess.TimeoutExpired:
         pass  # it sleeps in the kernel; waiting for it would hang the caller as well
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:
+                pass  # what it was still to be told
 
 
 def _shown(argv: Sequence[str]) -> str:

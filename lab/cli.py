@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ganeti_cloud.errors import CloudError, report
+from lab.demo import run_demo
 from lab.golden import golden
 from lab.lab import Lab, down, require_root
 from lab.places import Places
@@ -178,6 +179,21 @@ def image(release: str, out: Path | None) -> None:
     if out is not None:
         shutil.copyfile(made.path, out)
     click.echo(f"{out or made.path}: {made.size_bytes} bytes, sha256 {made.sha256}")
+
+
+@cli.command("demo")
+@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
+@click.option("--keep", is_flag=True, help="Leave the lab up (lab --name demo) to look around in it.")
+def demo_(release: Release, keep: bool) -> None:
+    """Show the life of one VM on a zero-copy clone: create, boot, migrate, grow, remove. Checks every step.
+
+    \b
+    Examples:
+      lab demo
+      lab demo --release bookworm --keep
+    """
+    require_root()
+    run_demo(Release(release), click.echo, keep=keep)
 
 
 @cli.command("down")

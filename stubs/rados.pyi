@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What this project uses of Ceph's own binding (python3-rados 16.2 and 18.2), which ships no types.
 from typing import Any
 

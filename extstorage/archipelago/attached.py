@@ -43,9 +43,12 @@ def read(volume: str, folder: str = RUN_FOLDER) -> tuple[str, Evidence, str] | N
             known = stream.readline().rstrip("\n")
             evidence = []
             for _ in range(int(stream.readline())):
-                path, _, content = stream.readline().rstrip("\n").partition("\t")
+                path, tab, content = stream.readline().rstrip("\n").partition("\t")
+                if not tab:
+                    return None
                 evidence.append((path, content))
-            return known, evidence, stream.read()
+            answer = stream.read()
+            return (known, evidence, answer) if answer.endswith("\n") else None
     except (OSError, ValueError):
         return None
 
@@ -81,7 +84,7 @@ def content_of(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8") as stream:
             text = stream.read()
-    except OSError:
+    except (OSError, ValueError):
         return None
     if path.startswith("/proc/"):
         return text.rpartition(")")[2].split()[19]  # proc(5): field 22, counted from behind the command name

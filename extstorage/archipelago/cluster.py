@@ -121,12 +121,12 @@ def _why_not_connected(handle: rados.Rados, settings: Settings, err: rados.Error
             f"no monitor of the Ceph cluster answered within {settings.connect_s} s (mon_host in {settings.conf})",
             hint="see whether `ceph -s` answers on this node, and whether the monitors' port is reachable",
         )
-    keyrings = [path for path in (handle.conf_get("keyring") or "").replace(";", ",").split(",") if path]
-    if not any(os.access(path.strip(), os.R_OK) for path in keyrings):
+    named = (handle.conf_get("keyring") or "").replace(";", ",").split(",")
+    keyrings = [path.strip() for path in named if path.strip()] or [f"/etc/ceph/ceph.{client}.keyring"]
+    if not any(os.access(path, os.R_OK) for path in keyrings):
         return ConfigError(
-            f"no keyring for {client}: none of {', '.join(keyrings) or 'the default places'} can be read",
-            hint=f"ceph auth get-or-create {client} mon 'profile rbd' osd 'profile rbd' "
-            f"-o /etc/ceph/ceph.{client}.keyring",
+            f"no keyring for {client}: none of {', '.join(keyrings)} can be read",
+            hint=f"ceph auth get-or-create {client} mon 'profile rbd' osd 'profile rbd' -o {keyrings[0]}",
         )
     if errno_of(err) in (errno.EACCES, errno.EPERM):
         return ConfigError(

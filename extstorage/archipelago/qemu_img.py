@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,12 +37,12 @@ class Source(NamedTuple):
 def examine(path: Path, format_name: str | None = None) -> Source:
     """What the file at *path* holds, as *format_name* or by its first bytes. Raises RequestError when unusable."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # seen before it is opened: opening a pipe would wait for a writer
+            raise RequestError(f"{path} is not a file", hint="copy the device into a file first")
         with path.open("rb") as stream:
             found = "qcow2" if stream.read(4) == _QCOW2_MAGIC else "raw"
     except OSError as err:
         raise RequestError(f"{path}: {err.strerror}", hint="name a file that root can read") from err
-    if not path.is_file():
-        raise RequestError(f"{path} is not a file", hint="copy the device into a file first")
     chosen = format_name or found
     info = _info(path, chosen)
     _refuse_references(path, info)

@@ -47,6 +47,6 @@ def _needed(env: Mapping[str, str], key: str) -> str:
 
 def _mib(env: Mapping[str, str], key: str) -> int:
     text = _needed(env, key)
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 1 << 40:
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or not 0 < int(text) < 1 << 40:
         raise RequestError(f"{key}={text!r} is not a size in MiB", hint=_HINT)
     return int(text)

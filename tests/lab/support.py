@@ -117,3 +117,13 @@ class Store:
         target = self.lab.places.shared / path.name
         target.write_bytes(path.read_bytes())
         return f"/srv/shared/{path.name}"
+
+    def wait_for_flag(self, flag: str, *, there: bool) -> None:
+        """Wait until the pool has *flag*, or has it no more."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            pools = json.loads(self.node.run(["ceph", "osd", "dump", "--format=json"], timeout_s=60))["pools"]
+            if (flag in pools[0]["flags_names"].split(",")) is there:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"flag {flag} of the pool did not become {there}")

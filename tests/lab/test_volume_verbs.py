@@ -203,21 +203,22 @@ def test_clones_of_both_formats(image: str, provider: Provider, store: Store, cl
 
 
 def test_a_disk_in_another_pool_and_namespace(lab: Lab, image: str, store: Store) -> None:
+    namespace = os.urandom(4).hex()
     for command in (
         ["ceph", "osd", "pool", "create", "ssd-vms", "8"],
         ["rbd", "pool", "init", "ssd-vms"],
-        ["rbd", "namespace", "create", "--pool", "ssd-vms", "--namespace", "east"],
+        ["rbd", "namespace", "create", "--pool", "ssd-vms", "--namespace", namespace],
     ):
         store.node.run(command, timeout_s=60)
-    elsewhere = {"origin": "verbs", "pool": "ssd-vms", "namespace": "east", "user": "ganeti"}
+    elsewhere = {"origin": "verbs", "pool": "ssd-vms", "namespace": namespace, "user": "ganeti"}
     provider = Provider(lab.node(1), f"{os.urandom(16).hex()}.ext.disk1", elsewhere)
     provider.ok("create", VOL_SIZE="64")
     device, *_ = provider.ok("attach").splitlines()
     assert read_sha256(provider, device, IMAGE_MIB * MIB) == image
-    listed = store.node.run(["rbd", "ls", "ssd-vms/east"], timeout_s=30).split()
+    listed = store.node.run(["rbd", "ls", f"ssd-vms/{namespace}"], timeout_s=30).split()
     assert (listed, store.names().count(provider.volume)) == ([provider.volume], 0)
     provider.ok("remove")
-    assert store.node.run(["rbd", "ls", "ssd-vms/east"], timeout_s=30) == ""
+    assert store.node.run(["rbd", "ls", f"ssd-vms/{namespace}"], timeout_s=30) == ""
 
 
 def test_the_userspace_uri_is_given_where_ganeti_can_carry_it(lab: Lab, provider: Provider) -> None:

@@ -44,7 +44,7 @@ class FuseLoop:
 
     def find(self, settings: Settings, volume: str) -> Mapped | None:
         """See :class:`~archipelago.mapping.mapper.Mapper`. The daemon must live: without it the device is dead."""
-        wanted = _drive(settings, volume)
+        wanted = _drive_argument(settings, volume)
         for path in self._files(volume):
             pid = self._daemon(path, serving=wanted)
             for loop in self._loops(path):
@@ -91,8 +91,8 @@ class FuseLoop:
                 "qemu-storage-daemon",
                 "--daemonize",
                 f"--pidfile={path}.pid",
-                _drive(settings, volume),
-                _export(path),
+                _drive_argument(settings, volume),
+                _export_argument(path),
             ],
             timeout_s=MAP_S,
         )
@@ -158,14 +158,14 @@ class FuseLoop:
                 arguments = stream.read().split("\0")
         except OSError:
             return None
-        return int(pid) if _export(path) in arguments and serving in (None, *arguments) else None
+        return int(pid) if _export_argument(path) in arguments and serving in (None, *arguments) else None
 
     def _is_mounted(self, path: str) -> bool:
         with open("/proc/self/mounts", encoding="utf-8") as stream:
             return any(line.split()[1] == path for line in stream)
 
 
-def _drive(settings: Settings, volume: str) -> str:
+def _drive_argument(settings: Settings, volume: str) -> str:
     """The daemon's argument that opens *volume*."""
     drive = {
         "driver": "rbd",
@@ -181,7 +181,7 @@ def _drive(settings: Settings, volume: str) -> str:
     return f"--blockdev={json.dumps(drive)}"
 
 
-def _export(path: str) -> str:
+def _export_argument(path: str) -> str:
     """The daemon's argument that shows the volume as the file *path*."""
     export = {"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": path, "writable": True}
     return f"--export={json.dumps(export)}"

@@ -7,7 +7,7 @@ import os
 
 from archipelago.attached import Evidence, content_of
 from ganeti_cloud.errors import CommandError
-from ganeti_cloud.process import run
+from ganeti_cloud.process import BASE_ENV, run
 
 SYS = "/sys"
 
@@ -37,8 +37,8 @@ def module_loaded(module: str, sign: str) -> bool:
 
 
 def program(name: str) -> str | None:
-    """Where the program *name* is, None when it is not installed."""
-    for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+    """Where :func:`~ganeti_cloud.process.run` finds the program *name*; None when it is not installed."""
+    for folder in BASE_ENV["PATH"].split(":"):
         if os.access(f"{folder}/{name}", os.X_OK):
             return f"{folder}/{name}"
     return None

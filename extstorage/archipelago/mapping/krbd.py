@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from archipelago.attached import content_of
-from archipelago.mapping.kernel import SYS, entries, module_loaded, observed
+from archipelago.mapping.kernel import SYS, entries, module_loaded, observed, program
 from archipelago.mapping.mapper import MAP_S, UNMAP_S, Mapped
 from archipelago.parameters import Settings
 from ganeti_cloud.errors import CommandError, StorageError
@@ -21,6 +21,8 @@ class KernelRbd:
 
     def unusable(self) -> str | None:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
+        if program("rbd") is None:
+            return "rbd is not installed"
         return None if module_loaded("rbd", self._bus) else "the kernel has no module rbd"
 
     def find(self, settings: Settings, volume: str) -> Mapped | None:

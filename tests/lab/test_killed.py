@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Scripts that are killed at any moment: the next run puts everything right, and nothing half-made is ever seen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.lab import Lab
+from tests.lab.support import MIB, Store
+
+pytestmark = pytest.mark.lab
+
+ROUNDS = 50
+
+
+@pytest.fixture(scope="module")
+def origin(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("image") / "killing.raw"
+    path.write_bytes(os.urandom(8 * MIB))
+    node = lab.node(1)
+    node.run(["archipelago", "image", "import", "killing", Store(lab).put(path)], timeout_s=120)
+    yield "killing"
+    node.run(["archipelago", "image", "remove", "killing"], timeout_s=60)
+
+
+@pytest.mark.parametrize("verb", ["create", "remove", "grow"])
+def test_killed_at_random_moments(lab: Lab, store: Store, origin: str, verb: str) -> None:
+    program = store.put(Path(__file__).with_name("killing.py"))
+    argv = ["/usr/bin/python3", program, verb, str(ROUNDS), "20261120", origin]
+    report = json.loads(lab.node(1).run(argv, timeout_s=900))
+    print(json.dumps(report))  # noqa: T201 - for whoever reads a failure
+    assert report["wrong"] == []
+    assert report["left"] == [f"image.{origin}"]
+    assert report["ends"]["killed"] >= ROUNDS // 2  # otherwise the moments were not in the middle of anything
+    assert report["looks"] >= ROUNDS

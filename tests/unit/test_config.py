@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Configuration files: what is read, and every sentence about what cannot be."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from archipelago.parameters import OPTIONS
+from ganeti_cloud import config
+from ganeti_cloud.config import Option, Values, absolute_path, choice, defaults, load, parse, sample, seconds, words
+from ganeti_cloud.errors import ConfigError
+
+TABLE = (
+    Option("log", "level", "info", choice("info", "debug"), "How much to tell."),
+    Option("log", "file", "/var/log/x", absolute_path, "Where to."),
+    Option("limits", "wait_s", 10, seconds(minimum=1, maximum=60), "How long to wait."),
+    Option("limits", "user", "", words("abc", "a name of a, b and c", empty=True), "Whom to wait for."),
+)
+
+DEFAULTS: Values = {
+    ("log", "level"): "info",
+    ("log", "file"): "/var/log/x",
+    ("limits", "wait_s"): 10,
+    ("limits", "user"): "",
+}
+
+HINT = "correct the file; its keys are described in ganeti-cloud's manual pages and in the sample beside it"
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        pytest.param("", {}, id="empty"),
+        pytest.param("# [log]\n", {}, id="comment"),
+        pytest.param("[log]\n", {}, id="empty section"),
+        pytest.param(
+            '[log]\nlevel = "debug"\n[limits]\nwait_s = 60\nuser = "abba"\n',
+            {("log", "level"): "debug", ("limits", "wait_s"): 60, ("limits", "user"): "abba"},
+            id="some",
+        ),
+        pytest.param('log.file = "/srv/ä"', {("log", "file"): "/srv/ä"}, id="dotted key"),
+    ],
+)
+def test_what_is_given_replaces_the_default(text: str, changed: Values) -> None:
+    assert parse(text, "x.toml", TABLE) == {**DEFAULTS, **changed}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("[nope]\n", "x.toml: [nope]: no such section", id="section"),
+        pytest.param("log = 3\n", "x.toml: [log]: no such section", id="value for a section"),
+        pytest.param("[log]\nlevels = 1\n", "x.toml: [log] levels: no such key", id="key"),
+        pytest.param("[log]\nwait_s = 1\n", "x.toml: [log] wait_s: no such key", id="key of another section"),
+        pytest.param('[log]\nlevel = "no"\n', "x.toml: [log] level: 'no' is not one of info, debug", id="choice"),
+        pytest.param("[log]\nlevel = [1]\n", "x.toml: [log] level: [1] is not one of info, debug", id="choice of list"),
+        pytest.param('[log]\nfile = "x"\n', "x.toml: [log] file: 'x' is not an absolute path", id="relative path"),
+        pytest.param('[log]\nfile = "/a\\nb"', "x.toml: [log] file: '/a\\nb' is not an absolute path", id="two lines"),
+        pytest.param("[log]\nfile = 1", "x.toml: [log] file: 1 is not an absolute path", id="number for a path"),
+        *(
+            pytest.param(
+                f"[limits]\nwait_s = {raw}\n",
+                f"x.toml: [limits] wait_s: {shown} is not a whole number of seconds from 1 to 60",
+                id=f"seconds {raw}",
+            )
+            for raw, shown in [("0", "0"), ("61", "61"), ("1.5", "1.5"), ("true", "True"), ('"5"', "'5'")]
+        ),
+        pytest.param('[limits]\nuser = "abd"', "x.toml: [limits] user: 'abd' is not a name of a, b and c", id="words"),
+        pytest.param(
+            "[log\n", "x.toml: Expected ']' at the end of a table declaration (at line 1, column 5)", id="TOML"
+        ),
+        pytest.param(
+            '[nope]\n[log]\nlevel = "no"\nlevels = 1\n[limits]\nwait_s = 0\n',
+            "x.toml: [nope]: no such section; [log] level: 'no' is not one of info, debug; [log] levels: no such key; "
+            "[limits] wait_s: 0 is not a whole number of seconds from 1 to 60",
+            id="all at once",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_named(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "x.toml", TABLE)
+    assert (str(caught.value), caught.value.hint) == (sentence, HINT)
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert load(str(tmp_path / "none.toml"), TABLE) == defaults(TABLE) == DEFAULTS
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("[limits]\nwait_s = 1\n")
+    assert load(str(path), TABLE) == {**DEFAULTS, ("limits", "wait_s"): 1}
+
+
+def a_folder(path: Path) -> str:
+    path.mkdir()
+    return f"[Errno 21] Is a directory: '{path}'"
+
+
+def latin_1(path: Path) -> str:
+    path.write_bytes(b"# \xe4\n")
+    return "'utf-8' codec can't decode byte 0xe4 in position 2: invalid continuation byte"
+
+
+def behind_a_file(path: Path) -> str:
+    path.symlink_to("/dev/null/x")
+    return f"[Errno 20] Not a directory: '{path}'"
+
+
+@pytest.mark.parametrize("make", [a_folder, latin_1, behind_a_file])
+def test_a_file_that_cannot_be_read_is_no_default(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    path = tmp_path / "x.toml"
+    reason = make(path)
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), TABLE)
+    assert (str(caught.value), caught.value.hint) == (
+        f"{path}: {reason}",
+        "make the file readable for root, in UTF-8",
+    )
+
+
+def test_words_may_have_to_be_there() -> None:
+    with pytest.raises(ValueError, match="^a name$"):
+        words("abc", "a name")("")
+
+
+def test_the_sample_shows_each_key_at_its_default() -> None:
+    assert sample(TABLE) == (
+        '[log]\n# How much to tell.\n#level = "info"\n# Where to.\n#file = "/var/log/x"\n'
+        '\n[limits]\n# How long to wait.\n#wait_s = 10\n# Whom to wait for.\n#user = ""\n'
+    )
+
+
+@pytest.mark.parametrize("options", [TABLE, OPTIONS], ids=["this table", "archipelago"])
+def test_the_sample_means_the_defaults(options: tuple[Option, ...]) -> None:
+    text = sample(options)
+    assert parse(text, "sample", options) == defaults(options)
+    switched_on = "".join(line.removeprefix("#") if not line.startswith("# ") else "" for line in text.splitlines(True))
+    assert parse(switched_on, "sample", options) == defaults(options)
+    assert sum(len(table) for table in tomllib.loads(switched_on).values()) == len(options)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.section}.{option.key}")
+def test_each_default_of_archipelago_passes_its_own_check(option: config.Option) -> None:
+    assert option.check(option.default) == option.default
