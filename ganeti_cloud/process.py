@@ -55,6 +55,7 @@ def follow(
     timeout_s: float,
     env: Mapping[str, str] | None = None,
     hint: str = "",
+    shown: str = "",
 ) -> None:
     """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
     # Imported here: the hot verbs of Ganeti scripts run without these.
@@ -62,6 +63,7 @@ def follow(
     import tempfile
     import time
 
+    shown = shown or _shown(argv)
     end = time.monotonic() + timeout_s
     with tempfile.TemporaryFile() as errors, selectors.DefaultSelector() as selector:
         try:
@@ -80,9 +82,7 @@ def follow(
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
-                    raise CommandError(
-                        f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, timed_out=True, hint=hint
-                    )
+                    raise _late(shown, timeout_s, hint)
                 piece = os.read(process.stdout.fileno(), 4096)
                 if not piece:
                     break
@@ -90,9 +90,7 @@ def follow(
             process.wait(timeout=max(0.1, end - time.monotonic()))
         except subprocess.TimeoutExpired as late:
             _kill(process)
-            raise CommandError(
-                f"{_shown(argv)}: no end after {timeout_s:g} s", status=None, timed_out=True, hint=hint
-            ) from late
+            raise _late(shown, timeout_s, hint) from late
         except BaseException:
             _kill(process)
             raise
@@ -101,7 +99,7 @@ def follow(
         if process.returncode != 0:
             errors.seek(0)
             text = errors.read().decode(errors="replace")
-            raise CommandError(_failure(_shown(argv), process.returncode, text), status=process.returncode, hint=hint)
+            raise CommandError(_failure(shown, process.returncode, text), status=process.returncode, hint=hint)
 
 
 def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> subprocess.Popen[str]:

@@ -9,16 +9,21 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ganeti_cloud.errors import CloudError, report
 from lab.demo import run_demo
 from lab.golden import golden
-from lab.lab import DEBS, Lab, down, require_root
-from lab.spec import STORE, LabSpec, Release, Storage, parse_ceph_option
+from lab.lab import Lab, down, require_root
+from lab.places import Places
+from lab.spec import STORE, LabSpec, Release, Storage, check_name, parse_ceph_option
 from lab.timeline import Timeline
 
+_DEFAULT = LabSpec()
+_RELEASE = click.Choice([each.value for each in Release])
+_STORAGE = click.Choice([each.value for each in Storage])
 _name = click.option("--name", default="lab", show_default=True, help="Which lab.")
 # Options after the node's name belong to the command that runs there.
 _FOREIGN = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -38,32 +43,19 @@ def cli() -> None:
 
 @cli.command()
 @_name
-@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
-@click.option("--nodes", default=3, show_default=True, help="Ganeti nodes.")
-@click.option("--storage", type=click.Choice([*Storage]), default=Storage.RADOS, show_default=True)
-@click.option("--osds", default=1, show_default=True, help="1 in memory, or 3 on disk with two copies of all data.")
-@click.option("--mgr", is_flag=True, help="Run a Ceph manager too (300 MiB).")
-@click.option("--rabbitmq", is_flag=True, help="Run RabbitMQ on the store: user lab, password lab.")
-@click.option("--subnet", default="198.51.100.0/24", show_default=True, help="Addresses inside of the lab.")
-@click.option("--memory", default=8, show_default=True, help="GiB that the nodes' root file systems may grow to.")
-@click.option("--debs", type=click.Path(path_type=Path), default=DEBS, help="Folder of packages to install [dist/].")
+@click.option("--release", type=_RELEASE, help=f"Of Debian.  [{_DEFAULT.release}]")
+@click.option("--nodes", type=int, help=f"Ganeti nodes.  [{_DEFAULT.nodes}]")
+@click.option("--storage", type=_STORAGE, help=f"What disks live on.  [{_DEFAULT.storage}]")
+@click.option("--osds", type=int, help="1 in memory, or 3 on disk with two copies of all data.  [1]")
+@click.option("--mgr", is_flag=True, default=None, help="Run a Ceph manager too (300 MiB).")
+@click.option("--rabbitmq", is_flag=True, default=None, help="Run RabbitMQ on the store: user lab, password lab.")
+@click.option("--subnet", help=f"Addresses inside of the lab.  [{_DEFAULT.subnet}]")
+@click.option("--memory", type=int, help=f"GiB that root file systems may grow to.  [{_DEFAULT.memory_gib}]")
+@click.option("--debs", type=click.Path(path_type=Path), help="Folder of packages to install.  [dist/]")
 @click.option("--ceph-option", multiple=True, metavar="KEY=VALUE", help="A line for ceph.conf; repeatable.")
 @click.option("--package", multiple=True, metavar="NAME", help="One more package of the release; repeatable.")
-def up(
-    name: str,
-    release: Release,
-    nodes: int,
-    storage: Storage,
-    osds: int,
-    mgr: bool,
-    rabbitmq: bool,
-    subnet: str,
-    memory: int,
-    debs: Path,
-    ceph_option: tuple[str, ...],
-    package: tuple[str, ...],
-) -> None:
-    """Make a lab, or bring up what is missing of it.
+def up(name: str, debs: Path | None, release: str | None, storage: str | None, **asked: Any) -> None:
+    """Make a lab, or bring up what is missing of it. What is not said stays as it was.
 
     \b
     Examples:
@@ -71,19 +63,17 @@ def up(
       lab up --osds 3 --ceph-option osd_client_watch_timeout=4
       lab up --name other --subnet 203.0.113.0/24 --release bookworm
     """
-    spec = LabSpec(
-        name=name,
-        release=Release(release),
-        nodes=nodes,
-        storage=Storage(storage),
-        osds=osds,
-        mgr=mgr,
-        rabbitmq=rabbitmq,
-        subnet=subnet,
-        memory_gib=memory,
-        ceph_options=tuple(parse_ceph_option(text) for text in ceph_option),
-        extra_packages=package,
-    )
+    check_name(name)
+    old = Lab.open(name).spec if Places(name).record.exists() else LabSpec(name=name)
+    wanted = {
+        "release": release and Release(release),
+        "storage": storage and Storage(storage),
+        "memory_gib": asked.pop("memory"),
+        "ceph_options": tuple(parse_ceph_option(text) for text in asked.pop("ceph_option")) or None,
+        "extra_packages": asked.pop("package") or None,
+        **asked,
+    }
+    spec = replace(old, **{key: value for key, value in wanted.items() if value is not None})
     Lab.up(spec, debs=debs, say=click.echo)
 
 
@@ -174,9 +164,9 @@ def rabbitmq(name: str) -> None:
 
 
 @cli.command()
-@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
+@click.option("--release", type=_RELEASE, default=_DEFAULT.release.value, show_default=True, help="Of Debian.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Put a copy here.")
-def image(release: Release, out: Path | None) -> None:
+def image(release: str, out: Path | None) -> None:
     """Build the golden image: a bootable raw disk whose guest tells the SHA-256 of what it booted from.
 
     \b

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ganeti_cloud.errors import CloudError
@@ -14,6 +15,24 @@ from lab.spec import DOMAIN
 
 _CAP_BYTES = 1 << 20
 _RETRY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class GuestReport:
+    """What the test guest says once a second. *image_sha256* is that of its disk at boot, ``none`` without a disk."""
+
+    uptime_s: int
+    image_sha256: str
+    disk_bytes: int
+
+
+_REPORT = r"lab-guest: uptime=(\d+) image-sha256=([0-9a-f]{64}|none) disk-bytes=(\d+)\r?\n"
+
+
+def guest_report(node: Node, instance: str, *, timeout_s: float) -> GuestReport:
+    """The next report of the test guest in *instance*. Raises CloudError when none comes in time."""
+    found = read_until(node, instance, _REPORT, timeout_s=timeout_s)
+    return GuestReport(int(found[1]), found[2], int(found[3]))
 
 
 def serial_socket(node: Node, instance: str) -> Path:

@@ -21,7 +21,7 @@ from lab.network import Network, check_unused, host_addresses
 from lab.node import Node
 from lab.places import TREE, Places
 from lab.rootfs import MAKE_SETUP, base, locked
-from lab.spec import STORE, LabSpec, Storage, check_name, growth
+from lab.spec import STORE, LabSpec, Storage, check_name, grown
 from lab.timeline import Say, Timeline, silent
 
 DEBS = TREE / "dist"
@@ -53,14 +53,17 @@ class Lab:
         return cls.of(LabSpec.from_json(text))
 
     @classmethod
-    def up(cls, spec: LabSpec, *, debs: Path = DEBS, say: Say = silent) -> Self:
-        """Make the lab that *spec* asks for, or bring up what is missing of it, and return it ready for work."""
+    def up(cls, spec: LabSpec, *, debs: Path | None = None, say: Say = silent) -> Self:
+        """Make the lab that *spec* asks for, or bring up what is missing of it, and return it ready for work.
+
+        The packages in *debs* are installed on the Ganeti nodes; by default those of the lab's last ``up``, at first
+        those in ``dist/``.
+        """
         require_root()
         require_tools(_TOOLS)
-        lab = cls.of(spec)
-        with locked(lab.places.lock):
-            lab._record()
-            _Ascent(lab, Timeline(say)).climb(debs)
+        with locked(Places(spec.name).lock):
+            lab = cls.of(_settled(spec))
+            _Ascent(lab, Timeline(say)).climb(lab._record(debs))
         return lab
 
     @property
@@ -101,21 +104,16 @@ class Lab:
         """Take everything of the lab away, its disks too. Safe to repeat."""
         down(self.spec.name)
 
-    def _record(self) -> None:
-        """Remember what the lab is, or refuse to turn a running one into another."""
-        if self.places.record.exists():
-            changed = growth(Lab.open(self.spec.name).spec, self.spec)
-            if changed:
-                what = ", ".join(f"{key} is {old!r} and not {new!r}" for key, (old, new) in changed.items())
-                raise RequestError(
-                    f"lab {self.spec.name!r} exists: {what}", hint=f"lab down --name {self.spec.name} removes it"
-                )
-        else:
-            check_unused(self.spec.plan, host_addresses())
-        self.places.run.mkdir(parents=True, exist_ok=True)
-        self.places.shared.mkdir(parents=True, exist_ok=True)
-        self.places.ceph_data.mkdir(parents=True, exist_ok=True)
+    def _record(self, debs: Path | None) -> Path:
+        """Remember what the lab is and where its packages come from; returns the latter."""
+        for folder in (self.places.run, self.places.shared, self.places.ceph_data):
+            folder.mkdir(parents=True, exist_ok=True)
         replace_file(self.places.record, self.spec.to_json(), mode=0o644)
+        remembered = self.places.run / "debs"
+        if debs is None:
+            return Path(remembered.read_text(encoding="utf-8")) if remembered.exists() else DEBS
+        replace_file(remembered, str(debs.resolve()))
+        return debs
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ class _Ascent:
         layers = self._layers(debs)
         self.lab.network.up()
         loops.detach(loops.orphans())
-        with self.timeline.step(f"{len(self.lab.nodes)} nodes up"):
+        with self.timeline.step(f"nodes up: {len(self.lab.nodes)}"):
             self._each(lambda node: self._boot(node, layers, kvm=kvm), self.lab.nodes)
         self._warn_of_failed_units()
         with ThreadPoolExecutor(2) as pool:
@@ -195,6 +193,14 @@ class _Ascent:
     def _each(self, work: Callable[[Node], object], nodes: Sequence[Node]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(work, nodes))
+
+
+def _settled(spec: LabSpec) -> LabSpec:
+    """*spec* as far as the lab that may be there already can become it. Raises RequestError when it cannot."""
+    if Places(spec.name).record.exists():
+        return grown(Lab.open(spec.name).spec, spec)
+    check_unused(spec.plan, host_addresses())
+    return spec
 
 
 def down(name: str = "lab") -> None:

@@ -22,6 +22,7 @@ from lab.rootfs import locked, squash
 from lab.timeline import Timeline
 
 _INSTALL_S = 300.0
+_KEPT = 8  # layers: every build of our packages makes another
 _POLICY = "#!/bin/sh\nexit 101\n"  # invoke-rc.d(8): start nothing
 
 
@@ -45,7 +46,7 @@ def layer(base: Path, packages: Sequence[Path], timeline: Timeline) -> Path:
     target = CACHE / f"layer-{key}.squashfs"
     with locked(CACHE / f"layer-{key}.lock"):
         if not target.exists():
-            with timeline.step(f"{len(packages)} packages installed over {base.name}"):
+            with timeline.step(f"packages installed over {base.stem}: {len(packages)}"):
                 order = json.dumps({"base": str(base), "packages": [str(p) for p in packages], "target": str(target)})
                 unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
                 program = ["/usr/bin/python3", "-m", "lab.layer", order]
@@ -56,12 +57,21 @@ def layer(base: Path, packages: Sequence[Path], timeline: Timeline) -> Path:
                     shown="install the packages",
                     hint=f"see {_log(target)}",
                 )
+            _prune()
     return target
+
+
+def _prune() -> None:
+    """Delete all but the newest layers; one that is mounted lives on without its name."""
+    layers = sorted(CACHE.glob("layer-*.squashfs"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in layers[_KEPT:]:
+        for path in (old, _log(old), old.with_suffix(".lock")):
+            path.unlink(missing_ok=True)
 
 
 def install(base: Path, packages: Sequence[Path], target: Path) -> None:
     """What :func:`layer` runs in namespaces of its own: mounts need no undoing there."""
-    work = CACHE / f"{target.stem}.mnt"
+    work = CACHE / "work"
     work.mkdir(exist_ok=True)
     kernel.mount("tmpfs", work, "tmpfs")
     below, upper, root = work / "base", work / "upper", work / "root"
@@ -93,7 +103,7 @@ def _dpkg(root: Path, packages: Sequence[Path], log: Path) -> None:
         def keep(piece: str) -> None:
             stream.write(piece)
 
-        follow(argv, keep, timeout_s=_INSTALL_S, env={"DEBIAN_FRONTEND": "noninteractive"})
+        follow(argv, keep, timeout_s=_INSTALL_S, env={"DEBIAN_FRONTEND": "noninteractive"}, shown="dpkg --install")
     policy.unlink()
 
 

@@ -13,8 +13,6 @@ from ganeti_cloud.errors import CommandError
 from ganeti_cloud.process import run
 from lab.processes import PROC, inits, mount_tables
 
-# Mount points that the storage provider makes inside nodes, one file system for each volume.
-_PROVIDER = "/run/ganeti-cloud/archipelago/"
 _LOSETUP_S = 20.0
 
 
@@ -25,7 +23,16 @@ class Loop:
     device: str
     backing: str
     inode: int | None
-    filesystem: str  # "major:minor"
+    filesystem: str  # "major:minor", empty with no inode
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether what is behind it is gone for good.
+
+        The storage provider makes a FUSE file system for each volume, whose root is a file. When a node dies, the
+        mount is in no tree any more, so that the kernel calls the file "/", and nobody answers for it.
+        """
+        return self.backing == "/" and self.inode is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,7 @@ def of_lab(lab: str, memory: Path, disk: Path) -> list[Loop]:
 
 def orphans() -> list[Loop]:
     """The loop devices that a node left behind when it was killed by other means than ``lab crash``."""
-    found, everywhere = attached(), _all_filesystems()
-    return [loop for loop in found if loop.backing.startswith(_PROVIDER) and loop.filesystem not in everywhere]
+    return [loop for loop in attached() if loop.orphaned]
 
 
 def of_node(lab: str, node: str, others: Iterable[str]) -> list[Loop]:
@@ -118,22 +124,6 @@ def detach(loops: Iterable[Loop]) -> list[Loop]:
             continue
         done.append(loop)
     return done
-
-
-def _all_filesystems() -> set[str]:
-    found: set[str] = set()
-    seen: set[str] = set()
-    for entry in PROC.iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            space = os.readlink(entry / "ns/mnt")
-            if space not in seen:
-                found |= mounted_filesystems((entry / "mountinfo").read_text(encoding="utf-8", errors="replace"))
-                seen.add(space)
-        except OSError:
-            continue
-    return found
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:

@@ -68,9 +68,9 @@ class Node:
 
     def argv(self, command: Sequence[str], *, term: str = "dumb") -> list[str]:
         """The command line that runs *command* in the node, from the machine."""
-        cgroup = self._cgroup / "lab"
+        pid, cgroup = self._living(), self._cgroup / "lab"
         cgroup.mkdir(exist_ok=True)
-        enter = ["nsenter", "-t", str(self._living()), *_ENTER, "--"]
+        enter = ["nsenter", "-t", str(pid), *_ENTER, "--"]
         join = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
         return ["/bin/sh", "-c", join, str(cgroup), *enter, "env", "-i", f"TERM={term}", *_ENVIRONMENT, *command]
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -149,11 +148,16 @@ def parse_ceph_option(text: str) -> tuple[str, str]:
     return key, value.strip()
 
 
-def growth(old: LabSpec, new: LabSpec) -> Mapping[str, tuple[object, object]]:
-    """Settings of a running lab that cannot become those of *new*: name of the setting, old and new value.
+def grown(old: LabSpec, new: LabSpec) -> LabSpec:
+    """The spec of the lab *old* after it was asked to be *new*.
 
-    More nodes and RabbitMQ can be added to a running lab; the rest is decided when it is made.
+    More nodes and RabbitMQ can be added to a lab that is up; all else is decided when it is made, and RequestError
+    tells what of it would have to change.
     """
+    grows = {"nodes": new.nodes >= old.nodes, "rabbitmq": True}
     was, wanted = asdict(old), asdict(new)
-    grows = {"nodes": new.nodes >= old.nodes, "rabbitmq": new.rabbitmq or not old.rabbitmq}
-    return {key: (was[key], wanted[key]) for key in was if was[key] != wanted[key] and not grows.get(key, False)}
+    changed = [key for key in was if was[key] != wanted[key] and not grows.get(key, False)]
+    if changed:
+        what = ", ".join(f"{key} is {was[key]!s} and not {wanted[key]!s}" for key in changed)
+        raise RequestError(f"lab {old.name!r} exists: {what}", hint=f"lab down --name {old.name} removes it")
+    return replace(new, rabbitmq=old.rabbitmq or new.rabbitmq)

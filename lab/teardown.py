@@ -18,9 +18,10 @@ from lab.spec import LabSpec
 
 def remove(places: Places) -> None:
     """Remove the processes, loop devices, mounts, network, cgroups and files of a lab. Safe to repeat."""
-    kill_stragglers(places.name)
+    # First of all: what tells whose a loop device is ends with the nodes.
     mine = loops.of_lab(places.name, places.memory, places.disk)
     stuck = [init.node for init in inits(places.name) if not kill_init(init)]
+    kill_stragglers(places.name)
     loops.detach([*mine, *loops.orphans()])
     # The addresses do not matter here, only the names of the namespaces.
     Network(places.name, LabSpec().plan).down()
