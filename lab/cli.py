@@ -183,7 +183,7 @@ def image(release: str, out: Path | None) -> None:
 
 @cli.command("demo")
 @click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
-@click.option("--keep", is_flag=True, help="Leave the lab up (lab --name demo) to look around in it.")
+@click.option("--keep", is_flag=True, help="Do not take it down at the end.")
 def demo_(release: Release, keep: bool) -> None:
     """Show the life of one VM on a zero-copy clone: create, boot, migrate, grow, remove. Checks every step.
 

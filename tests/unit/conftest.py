@@ -25,12 +25,19 @@ def bin_dir(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever connects or looks a name up fails the test."""
+    """Whoever connects to another machine or looks a name up fails the test. Unix sockets are no network."""
+
+    connect = socket.socket.connect
 
     def refuse(*args: object) -> None:
         raise AssertionError(f"a unit test asked for the network: {args!r}")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    def connect_nearby(self: socket.socket, address: str) -> None:
+        if self.family != socket.AF_UNIX:
+            refuse(self, address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_nearby)
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 

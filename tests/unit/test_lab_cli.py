@@ -19,7 +19,7 @@ from lab.places import Places
 from lab.spec import LabSpec, Subnet
 from lab.timeline import Timeline
 
-VERBS = ("crash", "down", "exec", "image", "rabbitmq", "shell", "status", "up")
+VERBS = ("crash", "demo", "down", "exec", "image", "rabbitmq", "shell", "status", "up")
 
 
 def test_the_verbs() -> None:
