@@ -54,9 +54,7 @@ def read_until(node: Node, instance: str, pattern: str, *, timeout_s: float) -> 
     wanted, heard, end = re.compile(pattern), "", time.monotonic() + timeout_s
     while (left_s := end - time.monotonic()) > 0:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-                client.settimeout(left_s)
-                client.connect(str(serial_socket(node, instance)))
+            with connect(serial_socket(node, instance), left_s) as client:
                 while piece := client.recv(4096):
                     heard = (heard + piece.decode(errors="replace"))[-_CAP_BYTES:]
                     if found := wanted.search(heard):
@@ -69,6 +67,18 @@ def read_until(node: Node, instance: str, pattern: str, *, timeout_s: float) -> 
         f"{instance} on {node.name}: no {pattern!r} on its console in {timeout_s:g} s",
         hint=f"the last it said: {_last_line(heard)}",
     )
+
+
+def connect(path: Path, timeout_s: float) -> socket.socket:
+    """A client of the Unix socket *path*."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        client.settimeout(timeout_s)
+        client.connect(str(path))
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def _last_line(text: str) -> str:
