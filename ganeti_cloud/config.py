@@ -30,10 +30,10 @@ class Option(NamedTuple):
 Values = dict[tuple[str, str], Any]
 
 
-def load(path: str, options: Sequence[Option]) -> Values:
+def load(path: str, options: Sequence[Option], manual: str) -> Values:
     """The value of each of *options* by (section, key). A file that does not exist gives the defaults.
 
-    Raises ConfigError that names every problem of the file, not just the first.
+    Raises ConfigError that names every problem of the file, not just the first, and the page *manual* for help.
     """
     try:
         with open(path, "rb") as stream:
@@ -42,7 +42,7 @@ def load(path: str, options: Sequence[Option]) -> Values:
         return defaults(options)
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: {err}", hint="make the file readable for root, in UTF-8") from err
-    return parse(text, path, options)
+    return parse(text, path, options, manual)
 
 
 def defaults(options: Sequence[Option]) -> Values:
@@ -50,22 +50,19 @@ def defaults(options: Sequence[Option]) -> Values:
     return {(option.section, option.key): option.default for option in options}
 
 
-def parse(text: str, path: str, options: Sequence[Option]) -> Values:
+def parse(text: str, path: str, options: Sequence[Option], manual: str) -> Values:
     """Like :func:`load`, for the *text* of a file that is called *path* in errors."""
     import tomllib  # most nodes have no file, and then need not load the parser
 
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise ConfigError(f"{path}: {err}", hint=_HINT) from err
+        raise ConfigError(f"{path}: {err}", hint=f"correct the file; {manual} describes its keys") from err
     values = defaults(options)
     problems = _fill(values, tables, {(option.section, option.key): option for option in options})
     if problems:
-        raise ConfigError(f"{path}: {'; '.join(problems)}", hint=_HINT)
+        raise ConfigError(f"{path}: {'; '.join(problems)}", hint=f"correct the file; {manual} describes its keys")
     return values
-
-
-_HINT = "correct the file; its keys are described in ganeti-cloud's manual pages and in the sample beside it"
 
 
 def _fill(values: Values, tables: Mapping[str, Any], known: Mapping[tuple[str, str], Option]) -> list[str]:
@@ -125,11 +122,16 @@ def seconds(*, minimum: int, maximum: int) -> Callable[[object], int]:
     return check
 
 
-def words(allowed: str, what: str, *, empty: bool = False) -> Callable[[object], str]:
-    """A check: a text made of the characters *allowed* only; *what* says so to a person."""
+def word(allowed: str, what: str, *, empty: bool = False) -> Callable[[object], str]:
+    """A check: a text of the characters *allowed*, the first a letter or digit; *what* says so to a person.
+
+    A first "-" would make an option of it where it becomes the argument of a program.
+    """
 
     def check(raw: object) -> str:
         if not isinstance(raw, str) or (not raw and not empty) or not set(raw) <= set(allowed):
+            raise ValueError(what)
+        if raw and not raw[0].isalnum():
             raise ValueError(what)
         return raw
 

@@ -21,11 +21,15 @@ class RequestError(CloudError):
 
 
 class CommandError(CloudError):
-    """An external program failed; ``status`` is its exit status, ``None`` after a time-out."""
+    """An external program failed.
 
-    def __init__(self, message: str, *, status: int | None, hint: str = "") -> None:
+    ``status`` is its exit status, ``None`` when it never had one; ``timed_out`` says that it was killed for being late.
+    """
+
+    def __init__(self, message: str, *, status: int | None, timed_out: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.timed_out = timed_out
 
 
 class StorageError(CloudError):

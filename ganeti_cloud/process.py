@@ -39,7 +39,7 @@ def run(
         out, err = process.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as late:
         _kill(process)
-        raise CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, hint=hint) from late
+        raise _late(shown, timeout_s, hint) from late
     except BaseException:
         _kill(process)
         raise
@@ -82,7 +82,7 @@ def follow(
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
-                    raise CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, hint=hint)
+                    raise _late(shown, timeout_s, hint)
                 piece = os.read(process.stdout.fileno(), 4096)
                 if not piece:
                     break
@@ -90,7 +90,7 @@ def follow(
             process.wait(timeout=max(0.1, end - time.monotonic()))
         except subprocess.TimeoutExpired as late:
             _kill(process)
-            raise CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, hint=hint) from late
+            raise _late(shown, timeout_s, hint) from late
         except BaseException:
             _kill(process)
             raise
@@ -136,6 +136,10 @@ def _kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
                 pass  # what it was still to be told
 
 
+def _late(shown: str, timeout_s: float, hint: str) -> CommandError:
+    return CommandError(f"{shown}: no end after {timeout_s:g} s", status=None, timed_out=True, hint=hint)
+
+
 def _shown(argv: Sequence[str]) -> str:
     return " ".join(argv)
 
@@ -143,5 +147,5 @@ def _shown(argv: Sequence[str]) -> str:
 def _failure(shown: str, status: int, stderr: str) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()]
     last = f": {lines[-1].strip()}" if lines else ""
-    how = f"exit {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+    how = f"exit {status}" if status >= 0 else f"killed by signal {-status}"
     return f"{shown}: {how}{last}"

@@ -24,8 +24,10 @@ def mount_layers(places: Places, images: Sequence[Path], memory_gib: int) -> tup
         places.memory.mkdir(exist_ok=True)
         kernel.mount("ganeti-cloud-lab", places.memory, "tmpfs", options=f"mode=755,size={memory_gib}g")
         kernel.mount("none", places.memory, flags=kernel.MS_PRIVATE)
-        replace_file(places.memory / "layers.json", json.dumps([str(image) for image in images]))
-    kept = [Path(name) for name in json.loads((places.memory / "layers.json").read_text(encoding="utf-8"))]
+    record = places.memory / "layers.json"
+    if not record.exists():
+        replace_file(record, json.dumps([str(image) for image in images]))
+    kept = [Path(name) for name in json.loads(record.read_text(encoding="utf-8"))]
     points = [places.layer(image.stem) for image in kept]
     for point, image in zip(points, kept, strict=True):
         point.mkdir(parents=True, exist_ok=True)

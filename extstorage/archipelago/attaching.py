@@ -68,9 +68,12 @@ def resized(volume: str, settings: Settings, size: int) -> None:
 def _write_record(volume: str, text: str) -> None:
     path = record_path(volume)
     # Not made durable: after a reboot nothing is attached, and the folder is empty.
-    with open(f"{path}.new", "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.replace(f"{path}.new", path)
+    try:
+        with open(f"{path}.new", "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(f"{path}.new", path)
+    except OSError:
+        _forget(volume)  # /run is full: the volume is attached all the same, and the next answer takes longer
 
 
 def _forget(volume: str) -> None:

@@ -14,7 +14,7 @@ import click
 from archipelago import images, importing, qemu_img
 from archipelago.attached import CONFIG_FILE
 from archipelago.cluster import Cluster, connected
-from archipelago.parameters import OPTIONS, Settings
+from archipelago.parameters import MANUAL, OPTIONS, Settings
 from archipelago.progress import Progress
 from ganeti_cloud import __version__, config
 from ganeti_cloud.errors import CloudError, RequestError, report
@@ -46,7 +46,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 @image.command("import")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", type=click.Choice(qemu_img.FORMATS), help="Format of FILE; else it is seen.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(qemu_img.FORMATS),
+    help="Format of FILE; otherwise its first bytes decide.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Check name and file, and say what would be done.")
 @json_option
 def import_(name: str, file: Path, format_name: str | None, dry_run: bool, as_json: bool) -> None:
@@ -143,7 +148,7 @@ def config_(sample: bool) -> None:
     if sample:
         click.echo(config.sample(OPTIONS), nl=False)
         return
-    values = config.load(CONFIG_FILE, OPTIONS)
+    values = config.load(CONFIG_FILE, OPTIONS, MANUAL)
     for (section, key), value in values.items():
         click.echo(f"{section}.{key} = {value}")
 
@@ -170,11 +175,18 @@ def _size(size: int) -> str:
     return f"{size / MIB:.0f} MiB" if size < 10 << 30 else f"{size / (1 << 30):.1f} GiB"
 
 
+# From click 8.2 on the help of a group that is called without a command comes as an error.
+_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 def main() -> int:
     """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
     try:
         cli.main(standalone_mode=False)
     except click.UsageError as err:
+        if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
+            click.echo(err.ctx.get_help(), err=True)
+            return 2
         command = err.ctx.command_path if err.ctx else "archipelago"
         sys.stderr.write(report(RequestError(err.format_message(), hint=f"see {command} --help")))
         return 2

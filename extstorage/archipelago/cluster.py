@@ -8,17 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ganeti_cloud.errors import CloudError, ConfigError, StorageError
-
-try:
-    import rados
-    import rbd
-except ImportError as missing:
-    raise ConfigError(
-        f"Ceph's bindings cannot be loaded: {missing}", hint="apt-get install python3-rados python3-rbd"
-    ) from missing
+import rados
+import rbd
 
 from archipelago.parameters import Settings
+from ganeti_cloud.errors import CloudError, ConfigError, StorageError
 
 
 class Cluster:
@@ -126,7 +120,7 @@ def _why_not_connected(handle: rados.Rados, settings: Settings, err: rados.Error
     if not any(os.access(path, os.R_OK) for path in keyrings):
         return ConfigError(
             f"no keyring for {client}: none of {', '.join(keyrings)} can be read",
-            hint=f"ceph auth get-or-create {client} mon 'profile rbd' osd 'profile rbd' -o {keyrings[0]}",
+            hint=f"fetch it with `ceph auth get {client} -o {keyrings[0]}`; archipelago.toml(5) tells how to make one",
         )
     if errno_of(err) in (errno.EACCES, errno.EPERM):
         return ConfigError(
@@ -134,6 +128,11 @@ def _why_not_connected(handle: rados.Rados, settings: Settings, err: rados.Error
             hint=f"compare with `ceph auth get {client}`",
         )
     return StorageError(f"cannot connect to the cluster as {client}: {err}", hint=f"check {settings.conf}")
+
+
+def host_of(address: str) -> str:
+    """The host in a client's *address*, ``192.0.2.1:0/123`` or ``[2001:db8::1]:0/123``."""
+    return address.rpartition(":")[0].strip("[]")
 
 
 def errno_of(err: BaseException) -> int | None:
@@ -159,7 +158,7 @@ def explained(err: rados.Error | rbd.Error, settings: Settings) -> StorageError:
         case errno.EACCES | errno.EPERM:
             return StorageError(
                 f"{client} may not do this in pool {settings.pool!r} ({err})",
-                hint=f"give it the caps: ceph auth caps {client} mon 'profile rbd' osd 'profile rbd'",
+                hint=f"compare its caps (`ceph auth get {client}`) with those in archipelago.toml(5)",
             )
         case errno.ESHUTDOWN:
             return StorageError(

@@ -99,6 +99,6 @@ def refuse_cloned(name: str, users: list[str]) -> None:
     """Raise StorageError when the image *name* is shared by the volumes *users*."""
     if users:
         raise StorageError(
-            f"image {name} has {len(users)} clones, {users[0]} among them",
+            f"image {name} is shared by volumes that were cloned from it: {len(users)}, the first is {users[0]}",
             hint="remove these volumes first, or make them independent with `rbd flatten`",
         )

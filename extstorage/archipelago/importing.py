@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import rbd
 
-from archipelago.cluster import Cluster
+from archipelago.cluster import Cluster, host_of
 from archipelago.publishing import discard_unfinished, exists, unfinished
 from archipelago.qemu_img import Source, convert
 from ganeti_cloud.errors import RequestError
@@ -65,7 +65,7 @@ def refuse_existing(cluster: Cluster, name: str) -> None:
         )
     try:
         with rbd.Image(cluster.image_pool, unfinished(entry), read_only=True) as image:
-            holders = [watcher["addr"].partition(":")[0] for watcher in image.watchers_list()]
+            holders = [host_of(watcher["addr"]) for watcher in image.watchers_list()]
     except rbd.ImageNotFound:
         return
     if holders:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from ganeti_cloud import config
 from ganeti_cloud.errors import RequestError
 
+MANUAL = "archipelago.toml(5)"
+
 # One line each in parameters.list, where Ganeti reads them for `gnt-storage info`.
 DISK_PARAMETERS = {
     "origin": "Image to clone the disk from, by its name in the catalogue (archipelago image list)",
@@ -21,14 +23,18 @@ DISK_PARAMETERS = {
 # Ganeti's own, handed to every provider.
 _GANETI_PARAMETERS = frozenset({"provider", "access"})
 
-_POOL_CHARACTERS = string.ascii_letters + string.digits + "_.-"
+_NAME_CHARACTERS = string.ascii_letters + string.digits + "_.-"
+_NAME = "a name of letters, digits, '_', '.' and '-', with a letter or digit first"
 
-_pool = config.words(_POOL_CHARACTERS, "a name of letters, digits, '_', '.' and '-'")
-_namespace = config.words(_POOL_CHARACTERS, "a name of letters, digits, '_', '.' and '-'", empty=True)
+_pool = config.word(_NAME_CHARACTERS, _NAME)
+_namespace = config.word(_NAME_CHARACTERS, _NAME, empty=True)
+
+DEFAULT_CONF = "/etc/ceph/ceph.conf"
+DEFAULT_USER = "admin"
 
 OPTIONS = (
-    config.Option("ceph", "conf", "/etc/ceph/ceph.conf", config.absolute_path, "Ceph's configuration file."),
-    config.Option("ceph", "user", "admin", _pool, "cephx user, without 'client.'."),
+    config.Option("ceph", "conf", DEFAULT_CONF, config.absolute_path, "Ceph's configuration file."),
+    config.Option("ceph", "user", DEFAULT_USER, _pool, "cephx user, without 'client.'."),
     config.Option("ceph", "pool", "rbd", _pool, "Pool of images and volumes."),
     config.Option("ceph", "namespace", "", _namespace, "RADOS namespace within the pool; empty for none."),
     config.Option(
@@ -55,9 +61,6 @@ OPTIONS = (
     ),
 )
 
-DEFAULT_CONF = "/etc/ceph/ceph.conf"
-DEFAULT_USER = "admin"
-
 
 class Settings(NamedTuple):
     """How this node reaches its Ceph cluster."""
@@ -75,7 +78,7 @@ class Settings(NamedTuple):
     @classmethod
     def load(cls, path: str) -> Settings:
         """The settings in the file at *path*. Raises ConfigError."""
-        values = {key: value for (_, key), value in config.load(path, OPTIONS).items()}
+        values = {key: value for (_, key), value in config.load(path, OPTIONS, MANUAL).items()}
         return cls(**values, image_pool=values["pool"], image_namespace=values["namespace"])
 
     def for_disk(self, parameters: Mapping[str, str]) -> Settings:

@@ -103,7 +103,7 @@ def convert(source: Source, settings: Settings, rados_name: str, on_percent: Cal
             on_percent(float(found[-1]))
             rest = rest[-16:]
 
-    follow(argv, on_text, timeout_s=_CONVERT_S)
+    follow(argv, on_text, timeout_s=_CONVERT_S, hint="see `ceph -s` and `ceph df`; nothing of the image is kept")
 
 
 def _source_options(path: Path, format_name: str) -> dict[str, str]:

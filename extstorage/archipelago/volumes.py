@@ -12,7 +12,7 @@ import time
 import rbd
 
 from archipelago import images
-from archipelago.cluster import Cluster
+from archipelago.cluster import Cluster, host_of
 from archipelago.publishing import discard_unfinished, exists, published
 from ganeti_cloud.errors import RequestError, StorageError
 
@@ -36,7 +36,8 @@ def create(cluster: Cluster, name: str, size: int, origin: str | None) -> None:
         discard_unfinished(cluster, cluster.pool, name)
         raise RequestError(
             f"volume {name} exists already",
-            hint=f"if nobody needs its content, remove it and try again: rbd rm {cluster.settings.spec(name)}",
+            hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
+            f"`rbd rm {cluster.settings.spec(name)}`, and try again",
         )
     source = None if origin is None else images.origin(cluster, origin, at_most=size)
     try:
@@ -170,7 +171,7 @@ def _missing(cluster: Cluster, name: str) -> RequestError:
 
 def _held(cluster: Cluster, name: str) -> StorageError:
     with rbd.Image(cluster.pool, name, read_only=True) as image:
-        holders = sorted({watcher["addr"].partition(":")[0] for watcher in image.watchers_list()})
+        holders = sorted({host_of(watcher["addr"]) for watcher in image.watchers_list()})
     return StorageError(
         f"volume {name} is still open on {', '.join(holders) or 'another node'}",
         hint="stop the instance there, or run `gnt-instance deactivate-disks` for it, and try again",

@@ -95,7 +95,8 @@ def test_a_volume_that_exists(provider: Provider, origin: str) -> None:
     assert_refused(
         provider("create", VOL_SIZE="64"),
         f"error: volume {provider.volume} exists already",
-        f"hint: if nobody needs its content, remove it and try again: rbd rm rbd/{provider.volume}",
+        "hint: if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
+        f"`rbd rm rbd/{provider.volume}`, and try again",
     )
     provider.ok("attach")
 
@@ -114,7 +115,8 @@ def test_a_wrong_configuration_names_all_its_faults(provider: Provider) -> None:
     with config(provider.node, '[ceph]\nuser = ""\nfarm = 1\n[limits]\nconnect_s = "soon"\n'):
         assert_refused(
             provider("create", VOL_SIZE="64"),
-            f"error: {CONFIG}: [ceph] user: '' is not a name of letters, digits, '_', '.' and '-'; "
+            f"error: {CONFIG}: [ceph] user: '' is not a name of letters, digits, '_', '.' and '-', "
+            "with a letter or digit first; "
             "[ceph] farm: no such key; [limits] connect_s: 'soon' is not a whole number of seconds from 1 to 60",
             "hint: …",
         )
@@ -140,7 +142,7 @@ def test_no_keyring(provider: Provider) -> None:
         assert_refused(
             provider("create", VOL_SIZE="64"),
             "error: no keyring for client.stranger: none of …",
-            "hint: ceph auth get-or-create client.stranger mon 'profile rbd' osd 'profile rbd' …",
+            "hint: fetch it with `ceph auth get client.stranger -o /etc/ceph/ceph.client.stranger.keyring`; …",
         )
 
 

@@ -110,6 +110,7 @@ def test_recreate_disks_does_not_drop_what_a_volume_holds(instance: Instance, st
     (volume,) = [name for name in store.names() if not name.startswith("image.")]
     result = refused(instance.lab, "gnt-instance", "recreate-disks", instance.name)
     assert f"error: volume {volume} exists already" in result.stderr
+    instance.gnt("deactivate-disks")
     store.node.run(["rbd", "rm", "--no-progress", volume], timeout_s=60)
     instance.gnt("recreate-disks")
     assert store.info(volume)["parent"]

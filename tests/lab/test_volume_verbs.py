@@ -236,6 +236,6 @@ def test_the_image_stays_while_it_has_clones(lab: Lab, image: str, provider: Pro
     refused = call(lab.node(1), ["archipelago", "image", "remove", "verbs"])
     assert (refused.status, refused.stderr) == (
         1,
-        f"error: image verbs has 1 clones, {provider.volume} among them\n"
+        f"error: image verbs is shared by volumes that were cloned from it: 1, the first is {provider.volume}\n"
         "hint: remove these volumes first, or make them independent with `rbd flatten`\n",
     )

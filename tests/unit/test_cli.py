@@ -117,7 +117,7 @@ def test_a_bad_configuration(archipelago: Called, config_file: Path) -> None:
         1,
         "",
         f"error: {config_file}: [attach] map: 'magic' is not one of auto, krbd, nbd, fuse\n"
-        "hint: correct the file; its keys are described in ganeti-cloud's manual pages and in the sample beside it\n",
+        "hint: correct the file; archipelago.toml(5) describes its keys\n",
     )
 
 

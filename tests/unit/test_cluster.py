@@ -40,7 +40,7 @@ NODE = SETTINGS._replace(user="vm", pool="ssd", operation_s=7)
             pytest.param(
                 number,
                 "error: client.vm may not do this in pool 'ssd' (why)\n"
-                "hint: give it the caps: ceph auth caps client.vm mon 'profile rbd' osd 'profile rbd'\n",
+                "hint: compare its caps (`ceph auth get client.vm`) with those in archipelago.toml(5)\n",
                 id=name,
             )
             for number, name in ((errno.EPERM, "not permitted"), (errno.EACCES, "no access"))

@@ -10,14 +10,14 @@ import pytest
 
 from archipelago.parameters import OPTIONS
 from ganeti_cloud import config
-from ganeti_cloud.config import Option, Values, absolute_path, choice, defaults, load, parse, sample, seconds, words
+from ganeti_cloud.config import Option, Values, absolute_path, choice, defaults, load, parse, sample, seconds, word
 from ganeti_cloud.errors import ConfigError
 
 TABLE = (
     Option("log", "level", "info", choice("info", "debug"), "How much to tell."),
     Option("log", "file", "/var/log/x", absolute_path, "Where to."),
     Option("limits", "wait_s", 10, seconds(minimum=1, maximum=60), "How long to wait."),
-    Option("limits", "user", "", words("abc", "a name of a, b and c", empty=True), "Whom to wait for."),
+    Option("limits", "user", "", word("abc", "a name of a, b and c", empty=True), "Whom to wait for."),
 )
 
 DEFAULTS: Values = {
@@ -27,7 +27,7 @@ DEFAULTS: Values = {
     ("limits", "user"): "",
 }
 
-HINT = "correct the file; its keys are described in ganeti-cloud's manual pages and in the sample beside it"
+HINT = "correct the file; x.toml(5) describes its keys"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ HINT = "correct the file; its keys are described in ganeti-cloud's manual pages 
     ],
 )
 def test_what_is_given_replaces_the_default(text: str, changed: Values) -> None:
-    assert parse(text, "x.toml", TABLE) == {**DEFAULTS, **changed}
+    assert parse(text, "x.toml", TABLE, "x.toml(5)") == {**DEFAULTS, **changed}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_given_replaces_the_default(text: str, changed: Values) -> None:
             )
             for raw, shown in [("0", "0"), ("61", "61"), ("1.5", "1.5"), ("true", "True"), ('"5"', "'5'")]
         ),
-        pytest.param('[limits]\nuser = "abd"', "x.toml: [limits] user: 'abd' is not a name of a, b and c", id="words"),
+        pytest.param('[limits]\nuser = "abd"', "x.toml: [limits] user: 'abd' is not a name of a, b and c", id="word"),
         pytest.param(
             "[log\n", "x.toml: Expected ']' at the end of a table declaration (at line 1, column 5)", id="TOML"
         ),
@@ -82,18 +82,18 @@ def test_what_is_given_replaces_the_default(text: str, changed: Values) -> None:
 )
 def test_what_cannot_be_used_is_named(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(text, "x.toml", TABLE)
+        parse(text, "x.toml", TABLE, "x.toml(5)")
     assert (str(caught.value), caught.value.hint) == (sentence, HINT)
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
-    assert load(str(tmp_path / "none.toml"), TABLE) == defaults(TABLE) == DEFAULTS
+    assert load(str(tmp_path / "none.toml"), TABLE, "x.toml(5)") == defaults(TABLE) == DEFAULTS
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text("[limits]\nwait_s = 1\n")
-    assert load(str(path), TABLE) == {**DEFAULTS, ("limits", "wait_s"): 1}
+    assert load(str(path), TABLE, "x.toml(5)") == {**DEFAULTS, ("limits", "wait_s"): 1}
 
 
 def a_folder(path: Path) -> str:
@@ -117,16 +117,22 @@ def test_a_file_that_cannot_be_read_is_no_default(tmp_path: Path, make: object) 
     path = tmp_path / "x.toml"
     reason = make(path)
     with pytest.raises(ConfigError) as caught:
-        load(str(path), TABLE)
+        load(str(path), TABLE, "x.toml(5)")
     assert (str(caught.value), caught.value.hint) == (
         f"{path}: {reason}",
         "make the file readable for root, in UTF-8",
     )
 
 
-def test_words_may_have_to_be_there() -> None:
+def test_a_word_never_looks_like_an_option() -> None:
+    for raw in ("-x", ".x", "_x"):
+        with pytest.raises(ValueError, match="^a name$"):
+            word("x-._", "a name")(raw)
+
+
+def test_a_word_may_have_to_be_there() -> None:
     with pytest.raises(ValueError, match="^a name$"):
-        words("abc", "a name")("")
+        word("abc", "a name")("")
 
 
 def test_the_sample_shows_each_key_at_its_default() -> None:
@@ -139,9 +145,9 @@ def test_the_sample_shows_each_key_at_its_default() -> None:
 @pytest.mark.parametrize("options", [TABLE, OPTIONS], ids=["this table", "archipelago"])
 def test_the_sample_means_the_defaults(options: tuple[Option, ...]) -> None:
     text = sample(options)
-    assert parse(text, "sample", options) == defaults(options)
+    assert parse(text, "sample", options, "x.toml(5)") == defaults(options)
     switched_on = "".join(line.removeprefix("#") if not line.startswith("# ") else "" for line in text.splitlines(True))
-    assert parse(switched_on, "sample", options) == defaults(options)
+    assert parse(switched_on, "sample", options, "x.toml(5)") == defaults(options)
     assert sum(len(table) for table in tomllib.loads(switched_on).values()) == len(options)
 
 

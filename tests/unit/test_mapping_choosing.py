@@ -77,7 +77,7 @@ def test_auto_goes_on_after_a_failure() -> None:
 
 
 def test_nothing_goes_on_after_a_time_out() -> None:
-    late = CommandError("rbd map v: no end after 15 s", status=None)
+    late = CommandError("rbd map v: no end after 15 s", status=None, timed_out=True)
     ways = Scripted("krbd", fails=late), Scripted("nbd"), Scripted("fuse")
     with pytest.raises(CommandError) as caught:
         map_volume(SETTINGS, VOLUME, ways)

@@ -11,7 +11,7 @@ from archipelago.parameters import DEFAULT_CONF, DEFAULT_USER, Settings, refuse_
 from ganeti_cloud.errors import RequestError
 from tests.unit.settings import SETTINGS
 
-A_NAME = "a name of letters, digits, '_', '.' and '-'"
+A_NAME = "a name of letters, digits, '_', '.' and '-', with a letter or digit first"
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:

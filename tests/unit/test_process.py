@@ -75,7 +75,7 @@ def test_run_starts_a_session_of_its_own() -> None:
             5,
             id="last line of stderr",
         ),
-        pytest.param([SH, "-c", "kill -TERM $$"], "/bin/sh -c kill -TERM $$: killed by SIGTERM", -15, id="signal"),
+        pytest.param([SH, "-c", "kill -TERM $$"], "/bin/sh -c kill -TERM $$: killed by signal 15", -15, id="signal"),
         pytest.param(["no-such-tool", "-x"], "no-such-tool: No such file or directory", None, id="missing"),
         pytest.param(["/etc/passwd"], "/etc/passwd: Permission denied", None, id="not executable"),
     ],

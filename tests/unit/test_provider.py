@@ -50,7 +50,8 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(
             "detach",
             {**ENV, "EXTP_POOL": "a/b"},
-            "error: disk parameter pool='a/b' is not a name of letters, digits, '_', '.' and '-'\n"
+            "error: disk parameter pool='a/b' is not a name of letters, digits, '_', '.' and '-', "
+            "with a letter or digit first\n"
             "hint: give --disk N:pool=… another value, or leave it out for the configured one\n",
             id="bad parameter",
         ),
@@ -69,7 +70,7 @@ def test_a_bad_configuration_is_two_lines(config_file: Path, capsys: pytest.Capt
     assert capsys.readouterr() == (
         "",
         f"error: {config_file}: [ceph] conf: 1 is not an absolute path; [ceph] pol: no such key\n"
-        "hint: correct the file; its keys are described in ganeti-cloud's manual pages and in the sample beside it\n",
+        "hint: correct the file; archipelago.toml(5) describes its keys\n",
     )
 
 

@@ -41,7 +41,7 @@ def map_volume(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL)
             try:
                 return mapper.map(settings, volume)
             except CommandError as err:
-                if err.status is None:  # out of time: the cluster, and the other ways would wait for it as well
+                if err.timed_out:  # it waits for the cluster, and the other ways would as well
                     raise
                 failed = True
                 reason = str(err)  # such as a feature of the image that this kernel does not know

@@ -15,9 +15,9 @@ import time
 
 from archipelago.attached import RUN_FOLDER, content_of
 from archipelago.mapping.kernel import SYS, entries, observed, program
-from archipelago.mapping.mapper import MAP_S, UNMAP_S, Mapped
+from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_HINT, UNMAP_S, Mapped, no_device
 from archipelago.parameters import Settings
-from ganeti_cloud.errors import CloudError, CommandError, StorageError
+from ganeti_cloud.errors import CloudError, StorageError
 from ganeti_cloud.process import run
 
 # A daemon that is asked to end flushes first, which a cluster that does not answer never lets it.
@@ -61,10 +61,10 @@ class FuseLoop:
             pass
         try:
             self._start_daemon(settings, volume, path)
-            run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S)
+            run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
             mapped = self.find(settings, volume)
             if mapped is None:
-                raise CommandError(f"losetup --find {path}: no device appeared", status=None)
+                raise no_device(f"losetup --find {path}")
         except BaseException:
             self._take_down(volume, path)
             raise
@@ -82,8 +82,8 @@ class FuseLoop:
         for path in self._files(volume):
             for loop in self._loops(path):
                 # The daemon asks the cluster only when told to resize; to the size it has, that changes nothing.
-                run(["truncate", f"--size={size}", "--", path], timeout_s=MAP_S)
-                run(["losetup", "--set-capacity", f"/dev/{loop}"], timeout_s=MAP_S)
+                run(["truncate", f"--size={size}", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
+                run(["losetup", "--set-capacity", f"/dev/{loop}"], timeout_s=MAP_S, hint=MAP_HINT)
 
     def _start_daemon(self, settings: Settings, volume: str, path: str) -> None:
         run(
@@ -95,11 +95,12 @@ class FuseLoop:
                 _export_argument(path),
             ],
             timeout_s=MAP_S,
+            hint=MAP_HINT,
         )
 
     def _take_down(self, volume: str, path: str) -> None:
         for loop in self._loops(path):
-            run(["losetup", "--detach", f"/dev/{loop}"], timeout_s=UNMAP_S)
+            run(["losetup", "--detach", f"/dev/{loop}"], timeout_s=UNMAP_S, hint=UNMAP_HINT)
         for loop in self._still_bound(path):
             raise StorageError(
                 f"volume {volume} is still in use as /dev/{loop}",
@@ -107,7 +108,7 @@ class FuseLoop:
             )
         self._end_daemon(path)
         if self._is_mounted(path):
-            run(["umount", "--lazy", "--", path], timeout_s=UNMAP_S)
+            run(["umount", "--lazy", "--", path], timeout_s=UNMAP_S, hint=UNMAP_HINT)
         for leftover in (path, f"{path}.pid"):
             try:
                 os.unlink(leftover)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from archipelago.attached import content_of
 from archipelago.mapping.kernel import SYS, entries, module_loaded, observed, program
-from archipelago.mapping.mapper import MAP_S, UNMAP_S, Mapped
+from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_S, Mapped, no_device
 from archipelago.parameters import Settings
 from ganeti_cloud.errors import CommandError, StorageError
 from ganeti_cloud.process import run
@@ -37,10 +37,10 @@ class KernelRbd:
     def map(self, settings: Settings, volume: str) -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
         options = ["--conf", settings.conf, "--id", settings.user]
-        run(["rbd", *options, "device", "map", settings.spec(volume)], timeout_s=MAP_S)
+        run(["rbd", *options, "device", "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
         mapped = self.find(settings, volume)
         if mapped is None:
-            raise CommandError(f"rbd device map {settings.spec(volume)}: no device appeared", status=None)
+            raise no_device(f"rbd device map {settings.spec(volume)}")
         return mapped
 
     def unmap(self, settings: Settings, volume: str) -> bool:

@@ -7,10 +7,13 @@ from typing import NamedTuple, Protocol
 
 from archipelago.attached import Evidence
 from archipelago.parameters import Settings
+from ganeti_cloud.errors import CommandError
 
 # mapping and unmapping are local work; a cluster that does not answer shows in these
 MAP_S = 15.0
 UNMAP_S = 15.0
+MAP_HINT = "see `ceph -s`, and the end of `dmesg`; running the operation again starts from the beginning"
+UNMAP_HINT = "see the end of `dmesg`; running the operation again starts from the beginning"
 
 
 class Mapped(NamedTuple):
@@ -18,6 +21,11 @@ class Mapped(NamedTuple):
 
     device: str
     evidence: Evidence
+
+
+def no_device(command: str) -> CommandError:
+    """The error for a *command* that said it was successful, and made nothing."""
+    return CommandError(f"{command}: no device appeared", status=0, hint=MAP_HINT)
 
 
 class Mapper(Protocol):
