@@ -26,12 +26,14 @@ class GuestReport:
     disk_bytes: int
 
 
-_REPORT = r"lab-guest: uptime=(\d+) image-sha256=([0-9a-f]{64}|none) disk-bytes=(\d+)\r?\n"
+def guest_report(node: Node, instance: str, *, timeout_s: float, disk_bytes: int | None = None) -> GuestReport:
+    """The next report of the test guest in *instance*, or the first by which its disk has *disk_bytes*.
 
-
-def guest_report(node: Node, instance: str, *, timeout_s: float) -> GuestReport:
-    """The next report of the test guest in *instance*. Raises CloudError when none comes in time."""
-    found = read_until(node, instance, _REPORT, timeout_s=timeout_s)
+    Raises CloudError when none comes in time.
+    """
+    size = r"\d+" if disk_bytes is None else str(disk_bytes)
+    report = rf"lab-guest: uptime=(\d+) image-sha256=([0-9a-f]{{64}}|none) disk-bytes=({size})\r?\n"
+    found = read_until(node, instance, report, timeout_s=timeout_s)
     return GuestReport(int(found[1]), found[2], int(found[3]))
 
 
@@ -54,9 +56,7 @@ def read_until(node: Node, instance: str, pattern: str, *, timeout_s: float) -> 
     wanted, heard, end = re.compile(pattern), "", time.monotonic() + timeout_s
     while (left_s := end - time.monotonic()) > 0:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-                client.settimeout(left_s)
-                client.connect(str(serial_socket(node, instance)))
+            with connect(serial_socket(node, instance), left_s) as client:
                 while piece := client.recv(4096):
                     heard = (heard + piece.decode(errors="replace"))[-_CAP_BYTES:]
                     if found := wanted.search(heard):
@@ -69,6 +69,18 @@ def read_until(node: Node, instance: str, pattern: str, *, timeout_s: float) -> 
         f"{instance} on {node.name}: no {pattern!r} on its console in {timeout_s:g} s",
         hint=f"the last it said: {_last_line(heard)}",
     )
+
+
+def connect(path: Path, timeout_s: float) -> socket.socket:
+    """A client of the Unix socket *path*."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        client.settimeout(timeout_s)
+        client.connect(str(path))
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def _last_line(text: str) -> str:

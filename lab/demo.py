@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from ganeti_cloud.errors import CloudError, CommandError
-from lab.console import read_until
+from lab.console import GuestReport, guest_report
 from lab.golden import GoldenImage, golden
 from lab.lab import DEBS, Lab
 from lab.layer import packages_in
@@ -24,18 +24,8 @@ INSTANCE = f"inst1.{DOMAIN}"  # one of the names that every node can resolve, as
 _JOB_S = 300.0
 # SeaBIOS, boot loader, kernel and a SHA-256 of the whole image, without hardware virtualisation.
 _BOOT_S = 180.0
-_GUEST = r"lab-guest: uptime=(?P<uptime>\d+) image-sha256=(?P<sha256>\w+) disk-bytes=(?P<bytes>\d+)\r?\n"
 _MIB = 1 << 20
 _GIB = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class GuestReport:
-    """What the guest said last on its console."""
-
-    uptime_s: int
-    sha256: str
-    disk_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +105,9 @@ class _Show:
     def _boot(self, node: Node) -> GuestReport:
         with self.timeline.step("guest booted from the clone and read its disk"):
             node.run(["gnt-instance", "start", INSTANCE], timeout_s=_JOB_S)
-            report = _listen(node)
-        _check("the guest's disk holds the image", report.sha256, self.image.sha256)
-        self.timeline.note(f"guest says: sha256 {report.sha256}, uptime {report.uptime_s} s")
+            report = guest_report(node, INSTANCE, timeout_s=_BOOT_S)
+        _check("the guest's disk holds the image", report.image_sha256, self.image.sha256)
+        self.timeline.note(f"guest says: sha256 {report.image_sha256}, uptime {report.uptime_s} s")
         return report
 
     def _migrate(self, source: Node, target: Node, before: GuestReport) -> GuestReport:
@@ -125,7 +115,7 @@ class _Show:
         with self.timeline.step(f"live-migrated from {source.name} to {target.name}"):
             argv = ["gnt-instance", "migrate", "-f", "-n", target.hostname, INSTANCE]
             self.lab.master.run(argv, timeout_s=_JOB_S)
-            after = _listen(target)
+            after = guest_report(target, INSTANCE, timeout_s=_BOOT_S)
         waited_s = time.monotonic() - begin
         if not before.uptime_s <= after.uptime_s <= before.uptime_s + waited_s + 2:
             raise CloudError(
@@ -147,8 +137,8 @@ class _Show:
                 stop = ["gnt-instance", "shutdown", "--timeout=30", INSTANCE]
                 self.lab.master.run(stop, timeout_s=_JOB_S)
                 self.lab.master.run(["gnt-instance", "start", INSTANCE], timeout_s=_JOB_S)
-        report = _listen(node, disk_bytes=3 * _GIB)
-        _check("the guest's disk still holds the image", report.sha256, self.image.sha256)
+        report = guest_report(node, INSTANCE, timeout_s=_BOOT_S, disk_bytes=3 * _GIB)
+        _check("the guest's disk still holds the image", report.image_sha256, self.image.sha256)
         self.timeline.note(
             f"guest says: disk {before.disk_bytes // _GIB} GiB before, {report.disk_bytes // _GIB} GiB now"
         )
@@ -171,13 +161,6 @@ class _Show:
 
     def _store_run(self, argv: list[str]) -> str:
         return self.lab.node(STORE).run(argv, timeout_s=_JOB_S)
-
-
-def _listen(node: Node, *, disk_bytes: int | None = None) -> GuestReport:
-    """What the guest on *node* says next; with *disk_bytes*, once its disk has that size."""
-    pattern = _GUEST if disk_bytes is None else _GUEST.replace(r"(?P<bytes>\d+)", f"(?P<bytes>{disk_bytes})")
-    found = read_until(node, INSTANCE, pattern, timeout_s=_BOOT_S)
-    return GuestReport(int(found["uptime"]), found["sha256"], int(found["bytes"]))
 
 
 def _mappings(node: Node) -> str:

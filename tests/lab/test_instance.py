@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.console import read_until
+from lab.console import GuestReport, guest_report
 from lab.golden import GoldenImage, golden
 from lab.lab import Lab
 from lab.node import Node
@@ -45,10 +45,9 @@ class Instance:
         name = self.gnt("list", "--no-headers", "-o", "pnode").strip().partition(".")[0]
         return self.lab.node(name)
 
-    def hear(self, *, disk_bytes: int = GIB) -> dict[str, str]:
-        """What the guest says next on its console, once its disk has *disk_bytes*."""
-        pattern = rf"lab-guest: uptime=(?P<uptime>\d+) image-sha256=(?P<sha256>\w+) disk-bytes={disk_bytes}\r?\n"
-        return read_until(self.primary, self.name, pattern, timeout_s=BOOT_S).groupdict()
+    def hear(self) -> GuestReport:
+        """What the guest says next on its console."""
+        return guest_report(self.primary, self.name, timeout_s=BOOT_S)
 
 
 @pytest.fixture(scope="module")
@@ -84,25 +83,25 @@ def test_a_guest_boots_from_its_clone_and_survives_migration_and_failover(
 ) -> None:
     instance.add()
     first = instance.hear()
-    assert first["sha256"] == boot_image.sha256
+    assert first.image_sha256 == boot_image.sha256
     instance.gnt("migrate", "-f")
     moved = instance.hear()
-    assert int(moved["uptime"]) >= int(first["uptime"])
+    assert moved.uptime_s >= first.uptime_s
     instance.gnt("failover", "-f")
-    assert instance.hear()["sha256"] == boot_image.sha256
+    assert instance.hear().image_sha256 == boot_image.sha256
 
 
 def test_qemu_opens_the_volume_itself_with_userspace_access(
     instance: Instance, boot_image: GoldenImage, store: Store
 ) -> None:
     instance.add(disk="0:size=1G,provider=archipelago,origin=boot,access=userspace")
-    assert instance.hear()["sha256"] == boot_image.sha256
+    assert instance.hear().image_sha256 == boot_image.sha256
     command = instance.primary.run(["pgrep", "-fa", "qemu-system.*inst9"], timeout_s=60)
     assert "rbd" in command
     assert "/dev/loop" not in command
     first = instance.hear()
     instance.gnt("migrate", "-f")
-    assert int(instance.hear()["uptime"]) >= int(first["uptime"])
+    assert instance.hear().uptime_s >= first.uptime_s
 
 
 def test_recreate_disks_does_not_drop_what_a_volume_holds(instance: Instance, store: Store) -> None:

@@ -19,16 +19,10 @@ from lab.places import Places
 from lab.spec import LabSpec, Subnet
 from lab.timeline import Timeline
 
-VERBS = ("crash", "demo", "down", "exec", "image", "rabbitmq", "shell", "status", "up")
 
-
-def test_the_verbs() -> None:
-    assert tuple(sorted(cli.commands)) == VERBS
-
-
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", sorted(cli.commands))
 def test_help_has_an_example_that_parses(verb: str) -> None:
-    text = CliRunner().invoke(cli, [verb, "--help"]).output
+    text = CliRunner().invoke(cli, [verb, "--help"]).output.partition("Options:")[0]
     examples = [line.split("|")[-1].split() for line in text.partition("Examples:")[2].splitlines() if "lab " in line]
     assert examples
     for words in examples:

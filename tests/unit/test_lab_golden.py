@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,37 +54,28 @@ def node() -> Node:
 
 
 @pytest.fixture
-def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """A serial port that says the pieces of the list to its first client."""
-    path = tmp_path / "serial"
-    pieces: list[bytes] = []
-    monkeypatch.setattr(console, "serial_socket", lambda _node, _instance: path)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
+def serial(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The far end of the serial port that is listened to."""
+    near, far = socket.socketpair()
 
-        def speak() -> None:
-            client, _ = server.accept()
-            with client:
-                for piece in pieces:
-                    client.sendall(piece)
-                client.settimeout(5)
-                client.recv(1)
+    def connect(_path: Path, timeout_s: float) -> socket.socket:
+        near.settimeout(timeout_s)
+        return near
 
-        thread = threading.Thread(target=speak, daemon=True)
-        thread.start()
-        yield pieces
-        thread.join(timeout=5)
+    monkeypatch.setattr(console, "connect", connect)
+    monkeypatch.setattr(console, "serial_socket", lambda _node, _instance: Path("serial"))
+    with near, far:
+        yield far
 
 
-def test_report_is_read_across_pieces(serial: list[bytes], node: Node) -> None:
+def test_report_is_found_among_the_rest(serial: socket.socket, node: Node) -> None:
     line = f"lab-guest: uptime=9 image-sha256={'a' * 64} disk-bytes=67108864\r\n".encode()
-    serial += [b"SeaBIOS\r\n", line[:30], line[30:-4], line[-4:]]
+    serial.sendall(b"SeaBIOS\r\n" + line[5:] + line)
     assert guest_report(node, "inst1", timeout_s=5) == GuestReport(9, "a" * 64, 67108864)
 
 
-def test_silence_is_an_error_with_the_last_words(serial: list[bytes], node: Node) -> None:
-    serial += [b"SeaBIOS\r\nBooting from Hard Disk...\r\n"]
+def test_silence_is_an_error_with_the_last_words(serial: socket.socket, node: Node) -> None:
+    serial.sendall(b"SeaBIOS\r\nBooting from Hard Disk...\r\n")
     with pytest.raises(CloudError) as caught:
         console.read_until(node, "inst1", "login:", timeout_s=0.3)
     assert str(caught.value) == "inst1 on node1: no 'login:' on its console in 0.3 s"
