@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All comparisons: a new one is a module beside this and its name in the tuple."""
+
+from __future__ import annotations
+
+from bench import attach, clone
+from bench.comparison import Comparison
+from ganeti_cloud.errors import RequestError
+
+COMPARISONS: tuple[Comparison, ...] = (
+    clone.COMPARISON,
+    attach.COMPARISON,
+)
+
+
+def find(name: str) -> Comparison:
+    """The comparison called *name*. Raises RequestError."""
+    for comparison in COMPARISONS:
+        if comparison.name == name:
+            return comparison
+    known = ", ".join(comparison.name for comparison in COMPARISONS)
+    raise RequestError(f"there is no comparison {name!r}", hint=f"there are {known}; bench/run --list tells about them")

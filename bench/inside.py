@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The loop that measures. It is copied into a node and runs there by itself, so it imports nothing of this tree.
+
+``python3 inside.py PLAN.json``, where the plan is what :class:`bench.site.Plan` writes. Every contestant has its turn
+in each round, in one order and then in the other, so that a neighbour who slows the machine down slows all of them.
+Stdout is one JSON object a line: ``{"who": …, "round": …, "seconds": …}``. Rounds below 0 are for warming up.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+
+def turns(contestants: list[Any], rounds: int, warm_up: int) -> Iterator[tuple[int, Any]]:
+    """Whose turn it is, with the number of the round."""
+    for number in range(-warm_up, rounds):
+        for contestant in contestants if number % 2 == 0 else reversed(contestants):
+            yield number, contestant
+
+
+def filled(text: str, volume: str) -> str:
+    """*text* with the name of this turn's volume."""
+    return text.replace("{volume}", volume)
+
+
+def timed(steps: list[list[str]], env: dict[str, str]) -> float:
+    """Run the programs *steps* one after the other, each as a whole process; the seconds that took in all."""
+    total = 0.0
+    for argv in steps:
+        with tempfile.TemporaryFile() as said:
+            begin = time.perf_counter()
+            # No timeout=: with one, Python waits by polling, in steps of up to 50 ms.
+            status = subprocess.run(
+                argv, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False
+            ).returncode
+            total += time.perf_counter() - begin
+            if status != 0:
+                said.seek(0)
+                words = said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+                raise SystemExit(f"{' '.join(argv)}: exit {status}: {' '.join(words[-2:])}")
+    return total
+
+
+def main(path: str) -> int:
+    with open(path, encoding="utf-8") as stream:
+        plan = json.load(stream)
+    for number, contestant in turns(plan["contestants"], plan["rounds"], plan["warm_up"]):
+        volume = f"{uuid.uuid4()}.ext.disk0"
+        steps, after = (
+            [[filled(word, volume) for word in argv] for argv in contestant[key]] for key in ("steps", "after")
+        )
+        env = {**plan["env"], **{key: filled(value, volume) for key, value in contestant["env"].items()}}
+        seconds = timed(steps, env)
+        timed(after, env)
+        sys.stdout.write(json.dumps({"who": contestant["name"], "round": number, "seconds": seconds}) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
