@@ -7,6 +7,9 @@ RELEASE ?= trixie
 # What is checked as a program of ours although its name does not say so.
 SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago
 
+# In tests of what a mistake in typing leads to.
+MISSPELT_ON_PURPOSE := orgin
+
 .PHONY: help setup check test demo deb bench clean
 
 help: ## Show this list
@@ -20,7 +23,7 @@ check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manua
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago lab bench tests
 	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/check-man-pages
-	git ls-files -z | xargs -0 codespell
+	git ls-files -z | xargs -0 codespell --ignore-words-list=$(MISSPELT_ON_PURPOSE)
 	tools/check-man-pages
 	$(VENV)/bin/pytest tests/unit
 
