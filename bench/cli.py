@@ -22,13 +22,16 @@ from lab.spec import Release
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
+# As plain texts: click shows a member of an enum as Python would.
+_RELEASES = [release.value for release in Release]
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", required=False)
 @click.option("--all", "every", is_flag=True, help="Run each, and print a table of the ratios at the end.")
 @click.option("--list", "list_", is_flag=True, help="Print what comparisons there are.")
-@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
-def cli(name: str | None, every: bool, list_: bool, release: Release) -> int:
+@click.option("--release", type=click.Choice(_RELEASES), default="trixie", show_default=True, help="Of Debian.")
+def cli(name: str | None, every: bool, list_: bool, release: str) -> int:
     """Run the comparison NAME with its peers, in a lab of its own with the packages in dist/.
 
     The last line is the verdict; bench/results/NAME.json holds every sample. The exit status is 0 when all goals are
@@ -95,7 +98,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Run the command line; returns its exit status. Every error that a person can mend is two lines on stderr."""
     try:
-        status: int = cli.main(standalone_mode=False)
+        status: int = cli.main(prog_name="bench/run", standalone_mode=False)
     except click.UsageError as err:
         sys.stderr.write(report(RequestError(err.format_message(), hint="see bench/run --help")))
         return 2

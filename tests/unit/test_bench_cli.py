@@ -37,6 +37,13 @@ def test_the_list_names_each_comparison(monkeypatch: pytest.MonkeyPatch, capsys:
         ),
         pytest.param([], 2, "error: give either one NAME or --all\nhint: see bench/run --help\n", id="no name"),
         pytest.param(
+            ["clone", "--release", "sid"],
+            2,
+            "error: Invalid value for '--release': 'sid' is not one of 'bookworm', 'trixie'.\n"
+            "hint: see bench/run --help\n",
+            id="unknown release",
+        ),
+        pytest.param(
             ["clone", "--all"], 2, "error: give either one NAME or --all\nhint: see bench/run --help\n", id="both"
         ),
     ],
