@@ -182,7 +182,13 @@ def image(release: str, out: Path | None) -> None:
 
 
 @cli.command("demo")
-@click.option("--release", type=click.Choice([*Release]), default=Release.TRIXIE, show_default=True, help="Of Debian.")
+@click.option(
+    "--release",
+    type=_RELEASE,
+    default=Release.TRIXIE,
+    show_default=True,
+    help="Of Debian.",
+)
 @click.option("--keep", is_flag=True, help="Do not take it down at the end.")
 def demo_(release: Release, keep: bool) -> None:
     """Show the life of one VM on a zero-copy clone: create, boot, migrate, grow, remove. Checks every step.

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import rados
 import rbd
 
 from archipelago.cluster import Cluster
@@ -19,26 +18,23 @@ class Origin(NamedTuple):
     """An image as the parent of a clone."""
 
     name: str
-    pool: rados.Ioctx
     rados_name: str
     snapshot: str
-    size: int
 
 
-def origin(cluster: Cluster, name: str, *, at_most: int) -> Origin:
-    """The image *name*, which must fit into *at_most* bytes. Raises RequestError."""
-    pool = cluster.image_pool
-    try:
-        with rbd.Image(pool, rados_name(checked_name(name)), snapshot=SNAPSHOT, read_only=True) as image:
-            size = image.size()
-    except rbd.ImageNotFound as err:
-        raise missing(name) from err
+def origin(name: str) -> Origin:
+    """The parent that ``origin=NAME`` of a disk means, whether it exists or not. Raises RequestError for no name."""
+    return Origin(name, rados_name(checked_name(name)), SNAPSHOT)
+
+
+def refuse_too_large(name: str, size: int, *, at_most: int) -> None:
+    """Raise RequestError when the image *name* of *size* does not fit into a disk of *at_most*."""
     if size > at_most:
+        needed = -(-size // MIB)
         raise RequestError(
-            f"image {name} is {-(-size // MIB)} MiB large and does not fit into a disk of {at_most // MIB} MiB",
-            hint=f"give the disk size={-(-size // MIB)}M or more",
+            f"image {name} is {needed} MiB large and does not fit into a disk of {at_most // MIB} MiB",
+            hint=f"give the disk size={needed}M or more",
         )
-    return Origin(name, pool, rados_name(name), SNAPSHOT, size)
 
 
 def missing(name: str) -> RequestError:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import rbd
 
 from archipelago.cluster import Cluster, host_of
-from archipelago.publishing import discard_unfinished, exists, unfinished
+from archipelago.publishing import discard_unfinished, exists, rename, unfinished
 from archipelago.qemu_img import Source, convert
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SNAPSHOT, ImageRecord, checked_name, rados_name
@@ -48,7 +48,7 @@ def import_image(cluster: Cluster, name: str, source: Source, progress: Progress
             image.create_snap(SNAPSHOT)
             # Clones of the first format need it; those of the second do without.
             image.protect_snap(SNAPSHOT)
-        rbd.RBD().rename(pool, draft, entry)
+        rename(pool, draft, entry)
     except BaseException:
         discard_unfinished(cluster, pool, entry)
         raise

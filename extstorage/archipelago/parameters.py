@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ DISK_PARAMETERS = {
 # Ganeti's own, handed to every provider.
 _GANETI_PARAMETERS = frozenset({"provider", "access"})
 
-_NAME_CHARACTERS = string.ascii_letters + string.digits + "_.-"
+_NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _NAME = "a name of letters, digits, '_', '.' and '-', with a letter or digit first"
 
 _pool = config.word(_NAME_CHARACTERS, _NAME)

@@ -39,7 +39,7 @@ def create(cluster: Cluster, name: str, size: int, origin: str | None) -> None:
             hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
             f"`rbd rm {cluster.settings.spec(name)}`, and try again",
         )
-    source = None if origin is None else images.origin(cluster, origin, at_most=size)
+    source = None if origin is None else images.origin(origin)
     try:
         _make(cluster, name, size, source)
     except rbd.ImageExists:  # left by a run that died, and swept up by now
@@ -51,9 +51,14 @@ def _make(cluster: Cluster, name: str, size: int, source: images.Origin | None) 
         if source is None:
             rbd.RBD().create(cluster.pool, draft, size)
             return
-        rbd.RBD().clone(source.pool, source.rados_name, source.snapshot, cluster.pool, draft)
+        try:
+            rbd.RBD().clone(cluster.image_pool, source.rados_name, source.snapshot, cluster.pool, draft)
+        except rbd.ImageNotFound as err:
+            raise images.missing(source.name) from err
         with rbd.Image(cluster.pool, draft) as image:
-            if size > source.size:
+            # Asked of the clone, which is open anyway: opening the image just for its size would cost 10 ms.
+            images.refuse_too_large(source.name, image.size(), at_most=size)
+            if image.size() < size:
                 image.resize(size)
             image.metadata_set(ORIGIN_KEY, source.name)
 
