@@ -6,12 +6,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ganeti_cloud.errors import CommandError
 
 # noded leaks its own environment into the scripts it runs, so nothing is inherited.
 BASE_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+
+_AnyProcess = subprocess.Popen[str] | subprocess.Popen[bytes]
 
 # How long a killed program may take to disappear. One in uninterruptible sleep (a hung device) never does.
 _REAP_S = 2.0
@@ -35,14 +38,8 @@ def run(
     """
     shown = shown or _shown(argv)
     process = _start(argv, env=env, hint=hint)
-    try:
+    with _limited(process, shown, timeout_s, hint):
         out, err = process.communicate(stdin, timeout=timeout_s)
-    except subprocess.TimeoutExpired as late:
-        _kill(process)
-        raise _late(shown, timeout_s, hint) from late
-    except BaseException:
-        _kill(process)
-        raise
     if process.returncode != 0:
         raise CommandError(_failure(shown, process.returncode, err), status=process.returncode, hint=hint)
     return out
@@ -78,7 +75,7 @@ def follow(
         except OSError as err:
             raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
         assert process.stdout is not None
-        try:
+        with process.stdout, _limited(process, shown, timeout_s, hint):
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
@@ -88,14 +85,6 @@ def follow(
                     break
                 on_text(piece.decode(errors="replace"))
             process.wait(timeout=max(0.1, end - time.monotonic()))
-        except subprocess.TimeoutExpired as late:
-            _kill(process)
-            raise _late(shown, timeout_s, hint) from late
-        except BaseException:
-            _kill(process)
-            raise
-        finally:
-            process.stdout.close()
         if process.returncode != 0:
             errors.seek(0)
             text = errors.read().decode(errors="replace")
@@ -119,7 +108,20 @@ def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> 
         raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
 
 
-def _kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+@contextmanager
+def _limited(process: _AnyProcess, shown: str, timeout_s: float, hint: str) -> Iterator[None]:
+    """Whatever ends the block before the *process* has ended also ends the process."""
+    try:
+        yield
+    except subprocess.TimeoutExpired as late:
+        _kill(process)
+        raise _late(shown, timeout_s, hint) from late
+    except BaseException:
+        _kill(process)
+        raise
+
+
+def _kill(process: _AnyProcess) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

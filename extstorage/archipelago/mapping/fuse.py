@@ -62,13 +62,10 @@ class FuseLoop:
         try:
             self._start_daemon(settings, volume, path)
             run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
-            mapped = self.find(settings, volume)
-            if mapped is None:
-                raise no_device(f"losetup --find {path}")
+            return self.find(settings, volume) or no_device(f"losetup --find {path}")
         except BaseException:
             self._take_down(volume, path)
             raise
-        return mapped
 
     def unmap(self, settings: Settings, volume: str) -> bool:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn, Protocol
 
 from archipelago.attached import Evidence
 from archipelago.parameters import Settings
-from ganeti_cloud.errors import CommandError
+from ganeti_cloud.errors import CommandError, StorageError
+from ganeti_cloud.process import run
 
 # mapping and unmapping are local work; a cluster that does not answer shows in these
 MAP_S = 15.0
@@ -23,9 +25,20 @@ class Mapped(NamedTuple):
     evidence: Evidence
 
 
-def no_device(command: str) -> CommandError:
-    """The error for a *command* that said it was successful, and made nothing."""
-    return CommandError(f"{command}: no device appeared", status=0, hint=MAP_HINT)
+def no_device(command: str) -> NoReturn:
+    """Raise the CommandError for a *command* that said it was successful, and made nothing."""
+    raise CommandError(f"{command}: no device appeared", status=0, hint=MAP_HINT)
+
+
+def take_away(argv: Sequence[str], volume: str, mapped: Mapped) -> None:
+    """Run *argv*, which unmaps *volume*. Raises StorageError when it cannot."""
+    try:
+        run(argv, timeout_s=UNMAP_S)
+    except CommandError as err:
+        raise StorageError(
+            f"volume {volume} cannot be unmapped from {mapped.device}: {err}",
+            hint=f"`fuser -v {mapped.device}` shows what still uses it",
+        ) from err
 
 
 class Mapper(Protocol):

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from archipelago.attached import content_of
 from archipelago.mapping.kernel import SYS, entries, module_loaded, observed, program
-from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_S, Mapped, no_device
+from archipelago.mapping.mapper import MAP_HINT, MAP_S, Mapped, no_device, take_away
 from archipelago.parameters import Settings
-from ganeti_cloud.errors import CommandError, StorageError
 from ganeti_cloud.process import run
 
 
@@ -38,23 +37,14 @@ class RbdNbd:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
         options = ["--conf", settings.conf, "--id", settings.user]
         run(["rbd-nbd", *options, "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
-        mapped = self.find(settings, volume)
-        if mapped is None:
-            raise no_device(f"rbd-nbd map {settings.spec(volume)}")
-        return mapped
+        return self.find(settings, volume) or no_device(f"rbd-nbd map {settings.spec(volume)}")
 
     def unmap(self, settings: Settings, volume: str) -> bool:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
         mapped = self.find(settings, volume)
         if mapped is None:
             return False
-        try:
-            run(["rbd-nbd", "unmap", mapped.device], timeout_s=UNMAP_S)
-        except CommandError as err:
-            raise StorageError(
-                f"volume {volume} cannot be unmapped from {mapped.device}: {err}",
-                hint=f"`fuser -v {mapped.device}` shows what still uses it",
-            ) from err
+        take_away(["rbd-nbd", "unmap", mapped.device], volume, mapped)
         return True
 
     def _arguments(self, pid: str) -> list[str]:
