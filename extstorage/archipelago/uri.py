@@ -8,11 +8,14 @@ match, and passes on only what the pattern names. That grammar still changes, so
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from archipelago.attached import GANETI
+from archipelago.mapping.kernel import entries
 from archipelago.parameters import DEFAULT_CONF, DEFAULT_USER, Settings
 
-_SOURCE = "ganeti/hypervisor/hv_kvm/kvm_utils.py"
+# Where Ganeti's KVM code is. In which of its files the pattern stands differs from release to release.
+_SOURCES = "ganeti/hypervisor/hv_kvm"
 _PATTERN = re.compile(r"^_BLOCKDEV_URI_REGEX_RBD\s*=\s*r?\"(?P<pattern>[^\"\n]+)\"\s*$", re.MULTILINE)
 _TAKES_APART = "def ParseStorageUriToBlockdevParam"
 
@@ -29,12 +32,17 @@ def userspace_uri(settings: Settings, volume: str, ganeti: str = GANETI) -> str 
 
 
 def _carries(uri: str, ganeti: str) -> bool:
-    try:
-        with open(f"{ganeti}/{_SOURCE}", encoding="utf-8") as stream:
-            source = stream.read()
-    except OSError:
+    source = "\n".join(_sources(f"{ganeti}/{_SOURCES}"))
+    if not source:
         return False  # no Ganeti, or one that has moved its source: then the block device must do
     if _TAKES_APART not in source:
         return True
     found = _PATTERN.search(source)
     return found is not None and re.match(found["pattern"], uri) is not None
+
+
+def _sources(folder: str) -> Iterator[str]:
+    for name in entries(folder):
+        if name.endswith(".py"):
+            with open(f"{folder}/{name}", encoding="utf-8") as stream:
+                yield stream.read()

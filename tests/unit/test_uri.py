@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """URIs for QEMU, as far as the Ganeti of the node can carry them.
 
-Each Ganeti here is the file that is looked into, with the lines that matter: those of 3.1 are as in its source, that
-of 3.2 adds the user.
+Each Ganeti here is a folder with the lines that matter: those of 3.1 are as in its source, that of 3.2 adds the user.
+3.0 has no kvm_utils.py at all.
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ CARRIES = {
 
 
 def ganeti(tmp_path: Path, source: str) -> str:
-    """The folder of a Ganeti whose kvm_utils.py says *source*."""
-    path = tmp_path / "ganeti/hypervisor/hv_kvm/kvm_utils.py"
-    path.parent.mkdir(parents=True)
-    path.write_text(source)
+    """The folder of a Ganeti whose code for KVM says *source*."""
+    folder = tmp_path / "ganeti/hypervisor/hv_kvm"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("# the hypervisor\n")
+    (folder / ("validation.py" if source == SOURCES["3.0"] else "kvm_utils.py")).write_text(source)
+    (folder / "README").write_text(TAKES_APART)  # no Python
     return str(tmp_path)
 
 
