@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from tests.lab.support import MIB, Store
+from tests.lab.support import MIB, Provider, Store
 
 pytestmark = pytest.mark.lab
 
@@ -38,3 +38,24 @@ def test_killed_at_random_moments(lab: Lab, store: Store, origin: str, verb: str
     assert report["left"] == [f"image.{origin}"]
     assert report["ends"]["killed"] >= ROUNDS // 2  # otherwise the moments were not in the middle of anything
     assert report["looks"] >= ROUNDS
+
+
+@pytest.mark.parametrize("directory", ["old name", "new name"])
+@pytest.mark.parametrize("verb", ["create", "remove"])
+def test_a_rename_that_was_cut_short_is_finished(store: Store, provider: Provider, verb: str, directory: str) -> None:
+    """A rename writes the new rbd_id, the directory, and takes the old rbd_id away: here it died before or after the
+    second step. To remove the unfinished name would be to remove the volume."""
+    provider.ok("create", VOL_SIZE="8")
+    draft = f"{provider.volume}.unfinished"
+    store.node.run(["rados", "-p", "rbd", "get", f"rbd_id.{provider.volume}", "/tmp/id"], timeout_s=30)
+    if directory == "old name":
+        store.node.run(["rbd", "rename", provider.volume, draft], timeout_s=30)
+        store.node.run(["rados", "-p", "rbd", "put", f"rbd_id.{provider.volume}", "/tmp/id"], timeout_s=30)
+    else:
+        store.node.run(["rados", "-p", "rbd", "put", f"rbd_id.{draft}", "/tmp/id"], timeout_s=30)
+    if verb == "create":
+        assert "exists already" in provider("create", VOL_SIZE="8").stderr
+        assert [name for name in store.names() if not name.startswith("image.")] == [provider.volume]
+        assert provider.ok("attach")
+    provider.ok("remove")
+    assert store.objects().get("rbd_id", 0) == len(store.names())
