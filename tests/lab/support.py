@@ -7,7 +7,8 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def call(node: Node, argv: list[str], *, timeout_s: float = PATIENCE_S) -> Resul
         node.argv(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
     )
     return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
+
+
+@contextmanager
+def imported(lab: Lab, name: str, path: Path) -> Iterator[None]:
+    """The file *path* is the image *name* for a while."""
+    node = lab.node(1)
+    node.run(["archipelago", "image", "import", name, Store(lab).put(path)], timeout_s=120)
+    yield
+    node.run(["archipelago", "image", "remove", name], timeout_s=60)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.node import Node
-from tests.lab.support import MIB, Provider, Result, Store, call
+from tests.lab.support import MIB, Provider, Result, Store, call, imported
 
 pytestmark = pytest.mark.lab
 
@@ -24,10 +24,8 @@ CONFIG = "/etc/ganeti-cloud/archipelago.toml"
 def origin(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("image") / "bad.raw"
     path.write_bytes(os.urandom(12 * MIB))
-    node = lab.node(1)
-    node.run(["archipelago", "image", "import", "bad", Store(lab).put(path)], timeout_s=120)
-    yield "bad"
-    node.run(["archipelago", "image", "remove", "bad"], timeout_s=60)
+    with imported(lab, "bad", path):
+        yield "bad"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from lab.lab import Lab
 from lab.node import Node
 from lab.spec import Release
 from lab.timeline import Timeline
-from tests.lab.support import Result, Store, call
+from tests.lab.support import Result, Store, call, imported
 
 pytestmark = pytest.mark.lab
 
@@ -53,10 +53,8 @@ class Instance:
 @pytest.fixture(scope="module")
 def boot_image(lab: Lab) -> Iterator[GoldenImage]:
     image = golden(lab.spec.release, Timeline())
-    node = lab.node(1)
-    node.run(["archipelago", "image", "import", "boot", Store(lab).put(image.path)], timeout_s=120)
-    yield image
-    node.run(["archipelago", "image", "remove", "boot"], timeout_s=60)
+    with imported(lab, "boot", image.path):
+        yield image
 
 
 @pytest.fixture

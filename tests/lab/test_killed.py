@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from tests.lab.support import MIB, Provider, Store
+from tests.lab.support import MIB, Provider, Store, imported
 
 pytestmark = pytest.mark.lab
 
@@ -22,10 +22,8 @@ ROUNDS = 50
 def origin(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("image") / "killing.raw"
     path.write_bytes(os.urandom(8 * MIB))
-    node = lab.node(1)
-    node.run(["archipelago", "image", "import", "killing", Store(lab).put(path)], timeout_s=120)
-    yield "killing"
-    node.run(["archipelago", "image", "remove", "killing"], timeout_s=60)
+    with imported(lab, "killing", path):
+        yield "killing"
 
 
 @pytest.mark.parametrize("verb", ["create", "remove", "grow"])

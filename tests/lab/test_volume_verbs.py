@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from tests.lab.support import MIB, Provider, Store, call
+from tests.lab.support import MIB, Provider, Store, call, imported
 
 pytestmark = pytest.mark.lab
 
@@ -23,10 +23,8 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An image in the catalogue, half of it random data."""
     path = tmp_path_factory.mktemp("image") / "verbs.raw"
     path.write_bytes(os.urandom(IMAGE_MIB // 2 * MIB) + bytes(IMAGE_MIB // 2 * MIB))
-    node = lab.node(1)
-    node.run(["archipelago", "image", "import", "verbs", Store(lab).put(path)], timeout_s=120)
-    yield hashlib.sha256(path.read_bytes()).hexdigest()
-    node.run(["archipelago", "image", "remove", "verbs"], timeout_s=60)
+    with imported(lab, "verbs", path):
+        yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_sha256(provider: Provider, device: str, size: int) -> str:

@@ -158,11 +158,3 @@ def setup_argument(name: str) -> object:
         if isinstance(node, ast.keyword) and node.arg == name:
             return ast.literal_eval(node.value)
     raise AssertionError(f"setup.py says nothing of {name}")
-
-
-def test_no_registry_is_named() -> None:
-    """Where packages come from is decided by the machine, not by the tree."""
-    # Put together here, so that this file is not its own finding.
-    hosts = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("ghcr", "io"))]
-    words = re.compile("|".join([*map(re.escape, hosts), "index" + "-url", "find" + "-links"]).encode())
-    assert [shown(path) for path in files() if path.is_file() and words.search(path.read_bytes())] == []
