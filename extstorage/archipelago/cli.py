@@ -172,6 +172,8 @@ def _described(record: ImageRecord) -> str:
 
 
 def _size(size: int) -> str:
+    if size < MIB:
+        return f"{size} bytes"
     return f"{size / MIB:.0f} MiB" if size < 10 << 30 else f"{size / (1 << 30):.1f} GiB"
 
 

@@ -21,6 +21,7 @@ from ganeti_cloud.process import follow, run
 FORMATS = ("raw", "qcow2")
 
 _QCOW2_MAGIC = b"QFI\xfb"
+_SECTOR = 512
 _INFO_S = 60.0
 _CONVERT_S = 6 * 3600.0
 _PROGRESS = re.compile(r"\(\s*(\d+(?:\.\d+)?)/100%\)")
@@ -38,7 +39,10 @@ def examine(path: Path, format_name: str | None = None) -> Source:
     """What the file at *path* holds, as *format_name* or by its first bytes. Raises RequestError when unusable."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # seen before it is opened: opening a pipe would wait for a writer
-            raise RequestError(f"{path} is not a file", hint="copy the device into a file first")
+            raise RequestError(
+                f"{path} is not a file",
+                hint="name the file of an image; what is on a device must be copied into a file first",
+            )
         with path.open("rb") as stream:
             found = "qcow2" if stream.read(4) == _QCOW2_MAGIC else "raw"
     except OSError as err:
@@ -49,6 +53,12 @@ def examine(path: Path, format_name: str | None = None) -> Source:
     size = int(info["virtual-size"])
     if size == 0:
         raise RequestError(f"{path} is empty", hint="check how the file was made or downloaded")
+    if chosen == "raw" and path.stat().st_size % _SECTOR:
+        # qemu-img would fill the last sector up, and the image would have another SHA-256 than the file
+        raise RequestError(
+            f"{path} is not a disk: {path.stat().st_size} bytes are no whole number of sectors",
+            hint="a compressed image must be unpacked first; a download may have been cut off",
+        )
     return Source(path, chosen, size)
 
 

@@ -153,7 +153,13 @@ def test_an_interruption(
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 MiB"), (5 << 20, "5 MiB"), ((10 << 30) - (1 << 20), "10239 MiB"), (10 << 30, "10.0 GiB")],
+    [
+        (512, "512 bytes"),
+        (1 << 20, "1 MiB"),
+        (5 << 20, "5 MiB"),
+        ((10 << 30) - (1 << 20), "10239 MiB"),
+        (10 << 30, "10.0 GiB"),
+    ],
 )
 def test_sizes(size: int, text: str) -> None:
     assert cli._size(size) == text

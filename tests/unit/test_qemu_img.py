@@ -36,8 +36,8 @@ def image(tmp_path: Path) -> Path:
     [
         pytest.param(QCOW2, None, "qcow2", id="qcow2 is seen"),
         pytest.param(b"\0" * 512, None, "raw", id="all else is raw"),
-        pytest.param(b"QF", None, "raw", id="short"),
-        pytest.param(QCOW2, "raw", "raw", id="qcow2 taken as it is"),
+        pytest.param(b"QF" + bytes(510), None, "raw", id="only the beginning is alike"),
+        pytest.param(QCOW2.ljust(512), "raw", "raw", id="qcow2 taken as it is"),
         pytest.param(b"KDMV", "qcow2", "qcow2", id="named"),
     ],
 )
@@ -121,9 +121,9 @@ def device(path: Path) -> None:
     ("make", "sentence", "hint"),
     [
         (nothing, ": No such file or directory", "name a file that root can read"),
-        (folder, " is not a file", "copy the device into a file first"),
-        (pipe, " is not a file", "copy the device into a file first"),
-        (device, " is not a file", "copy the device into a file first"),
+        (folder, " is not a file", "name the file of an image; what is on a device must be copied into a file first"),
+        (pipe, " is not a file", "name the file of an image; what is on a device must be copied into a file first"),
+        (device, " is not a file", "name the file of an image; what is on a device must be copied into a file first"),
     ],
 )
 def test_what_is_no_file(fake_tool: FakeTools, image: Path, make: Any, sentence: str, hint: str) -> None:
@@ -132,6 +132,19 @@ def test_what_is_no_file(fake_tool: FakeTools, image: Path, make: Any, sentence:
     with pytest.raises(RequestError) as caught:
         examine(image)
     assert (str(caught.value), caught.value.hint, tool.calls) == (f"{image}{sentence}", hint, [])
+
+
+@pytest.mark.parametrize("size", [1, 511, 513, 1 << 20 | 1])
+def test_raw_that_ends_within_a_sector(fake_tool: FakeTools, image: Path, size: int) -> None:
+    """Such as a compressed image, or a download that was cut off."""
+    image.write_bytes(bytes(size))
+    fake_tool("qemu-img", says=answer())
+    with pytest.raises(RequestError) as caught:
+        examine(image)
+    assert (str(caught.value), caught.value.hint) == (
+        f"{image} is not a disk: {size} bytes are no whole number of sectors",
+        "a compressed image must be unpacked first; a download may have been cut off",
+    )
 
 
 @pytest.mark.host_tools
@@ -144,7 +157,8 @@ def test_the_real_qemu_img(tmp_path: Path) -> None:
     broken.write_bytes(QCOW2 + b"\xff" * 512)
 
     assert examine(whole) == Source(whole, "qcow2", 5 << 20)
-    assert examine(whole, "raw") == Source(whole, "raw", -(-whole.stat().st_size // 512) * 512)
+    with pytest.raises(RequestError, match="^.* is not a disk: .* bytes are no whole number of sectors$"):
+        examine(whole, "raw")
     with pytest.raises(RequestError, match=f"^{overlay} has a backing file \\({whole}\\), "):
         examine(overlay)
     with pytest.raises(RequestError, match=f"^{scattered} has an external data file \\({tmp_path}/data\\), "):
