@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from rados import Ioctx
 
+RBD_SNAP_NAMESPACE_TYPE_USER: int
+
 class Error(Exception): ...
 
 class OSError(Error):  # noqa: A001 - the binding's own name

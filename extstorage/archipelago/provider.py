@@ -96,10 +96,11 @@ def _setinfo(request: Request, settings: Settings, env: Mapping[str, str]) -> st
 
 
 def _snapshot(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import volumes
+    from archipelago import attaching, volumes
     from archipelago.cluster import connected
 
     assert request.snapshot is not None
+    attaching.detach(request.snapshot, settings)  # an export that failed leaves its copy, attached
     with connected(settings) as cluster:
         volumes.snapshot(cluster, request.volume, request.snapshot)
     return ""

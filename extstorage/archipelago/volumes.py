@@ -101,7 +101,9 @@ def snapshot(cluster: Cluster, name: str, copy: str) -> None:
 def remove(cluster: Cluster, name: str) -> None:
     """Remove volume *name*, and whatever an interrupted run left of it. Succeeds when it is gone.
 
-    Raises StorageError when something still holds it open, or when it has snapshots that a person made.
+    A clone of the second format that was made of it lives on: RBD keeps what it needs in the trash until it goes.
+    Raises StorageError when something still holds the volume open, when it has snapshots that a person made, or a copy
+    of the first format.
     """
     discard_unfinished(cluster, cluster.pool, name)
     parent = _prepare_removal(cluster, name)
@@ -111,6 +113,11 @@ def remove(cluster: Cluster, name: str) -> None:
             rbd.RBD().remove(cluster.pool, name)
         except rbd.ImageNotFound:
             pass
+        except rbd.ImageHasSnapshots as err:
+            raise StorageError(
+                f"volume {name} shares data with a copy that an export left",
+                hint=f"remove the copy first: `rbd children {cluster.settings.spec(name)}@{_EXPORT_SNAPSHOT}` names it",
+            ) from err
         except rbd.ImageBusy as err:
             if time.monotonic() > end:
                 raise _held(cluster, name) from err
@@ -127,7 +134,12 @@ def _prepare_removal(cluster: Cluster, name: str) -> str | None:
     try:
         with rbd.Image(cluster.pool, name) as image:
             _drop_snapshot(image)
-            kept = [entry["name"] for entry in image.list_snaps() if entry["name"] != _EXPORT_SNAPSHOT]
+            kept = [
+                entry["name"]
+                for entry in image.list_snaps()
+                # One in another namespace is in the trash, and goes with the last clone of it.
+                if entry["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER and entry["name"] != _EXPORT_SNAPSHOT
+            ]
             parent = _parent(image)
     except rbd.ImageNotFound:
         return None

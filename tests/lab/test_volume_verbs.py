@@ -175,13 +175,40 @@ def test_a_snapshot_holds_the_moment_and_leaves_nothing(provider: Provider, stor
         call(provider.node, ["sh", "-c", write.format(device)])
         moment = read_sha256(provider, device, MIB)
         copy = Provider(provider.node, f"{provider.volume}.snap")
-        for _ in range(2):  # the second replaces the first
+        for _ in range(2):  # the second replaces the first, as after an export that failed
             provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
+            copy.ok("attach")
         call(provider.node, ["sh", "-c", write.format(device)])
         assert read_sha256(copy, copy.ok("attach").splitlines()[0], MIB) == moment
         assert read_sha256(provider, device, MIB) != moment
         copy.ok("remove")
         assert store.node.run(["rbd", "snap", "ls", "--all", provider.volume], timeout_s=30) == ""
+    finally:
+        provider.node.write("/etc/ceph/ceph.conf", conf)
+
+
+@pytest.mark.parametrize("clone_format", ["1", "2"])
+def test_a_volume_is_removed_before_the_copy_of_it(provider: Provider, store: Store, clone_format: str) -> None:
+    """As when an instance is removed after an export of it failed."""
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {clone_format}\n")
+    try:
+        provider.ok("create", VOL_SIZE="8")
+        copy = Provider(provider.node, f"{provider.volume}.snap")
+        provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
+        result = provider("remove")
+        if clone_format == "1":
+            assert (result.status, result.stderr) == (
+                1,
+                f"error: volume {provider.volume} shares data with a copy that an export left\n"
+                f"hint: remove the copy first: `rbd children rbd/{provider.volume}@ganeti-export` names it\n",
+            )
+        else:
+            assert (result.status, result.stderr) == (0, "")
+        device = copy.ok("attach").splitlines()[0]
+        assert read_sha256(copy, device, 8 * MIB) == hashlib.sha256(bytes(8 * MIB)).hexdigest()
+        copy.ok("remove")
+        provider.ok("remove")
     finally:
         provider.node.write("/etc/ceph/ceph.conf", conf)
 
