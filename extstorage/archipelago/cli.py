@@ -37,7 +37,13 @@ def cli() -> None:
 
 @cli.group()
 def image() -> None:
-    """The images that disks are cloned from."""
+    """The images that disks are cloned from.
+
+    \b
+    Examples:
+      archipelago image import debian-13 debian-13-genericcloud-amd64.qcow2
+      archipelago image list
+    """
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
