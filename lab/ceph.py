@@ -62,6 +62,14 @@ def introduce(store: Node, node: Node) -> None:
         node.write(f"/etc/ceph/{name}", text, mode="0644" if name == "ceph.conf" else "0600")
 
 
+def data_bytes(store: Node) -> int:
+    """How much data the pool holds in all: that of copies, and of what only looks like a clone."""
+    listed = store.run(["rados", "-p", POOL, "ls"], timeout_s=_STEP_S).split()
+    data = [name for name in listed if name.startswith("rbd_data.")]
+    stats = [store.run(["rados", "-p", POOL, "stat", name], timeout_s=_STEP_S) for name in data]
+    return sum(int(stat.rpartition("size ")[2]) for stat in stats)
+
+
 def _make(store: Node, plan: CephPlan) -> None:
     keys = make_keys(plan.osds)
     store.write(f"{DATA}/keyring", "".join(keys.values()), mode="0600")

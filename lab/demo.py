@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 
-from ganeti_cloud.errors import CloudError, CommandError
+from ganeti_cloud.errors import CloudError
+from lab.ceph import data_bytes
 from lab.console import GuestReport, guest_report
 from lab.golden import GoldenImage, golden
 from lab.lab import DEBS, Lab
@@ -77,8 +79,7 @@ class _Show:
         self.timeline.note(f"Ganeti {ganeti}, Ceph {ceph}, three nodes and a store")
 
     def _import(self, node: Node) -> None:
-        target = self.lab.places.shared / "golden.raw"
-        target.write_bytes(self.image.path.read_bytes())
+        shutil.copyfile(self.image.path, self.lab.places.shared / "golden.raw")
         with self.timeline.step(f"image {IMAGE} imported ({self.image.size_bytes // _MIB} MiB)"):
             argv = ["archipelago", "image", "import", "--json", IMAGE, "/srv/shared/golden.raw"]
             record = json.loads(node.run(argv, timeout_s=_JOB_S))
@@ -152,22 +153,14 @@ class _Show:
         self.timeline.note("left in the pool: the image; left on the nodes: nothing")
 
     def _stored(self) -> Stored:
-        listed = self._store_run(["rados", "-p", "rbd", "ls"]).split()
-        total = 0
-        for name in listed:
-            if name.startswith("rbd_data."):
-                total += int(self._store_run(["rados", "-p", "rbd", "stat", name]).rpartition("size ")[2])
-        return Stored(total, tuple(sorted(self._store_run(["rbd", "ls"]).split())))
+        return Stored(data_bytes(self.lab.node(STORE)), tuple(sorted(self._store_run(["rbd", "ls"]).split())))
 
     def _store_run(self, argv: list[str]) -> str:
         return self.lab.node(STORE).run(argv, timeout_s=_JOB_S)
 
 
 def _mappings(node: Node) -> str:
-    try:
-        return node.run(["find", "/run/ganeti-cloud/archipelago", "-name", "*.disk*"], timeout_s=_JOB_S)
-    except CommandError as err:
-        return str(err)
+    return node.run(["find", "/run/ganeti-cloud/archipelago", "-name", "*.disk*"], timeout_s=_JOB_S)
 
 
 def _check(claim: str, found: object, wanted: object) -> None:

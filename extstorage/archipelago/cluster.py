@@ -130,6 +130,15 @@ def _why_not_connected(handle: rados.Rados, settings: Settings, err: rados.Error
     return StorageError(f"cannot connect to the cluster as {client}: {err}", hint=f"check {settings.conf}")
 
 
+def holders(pool: rados.Ioctx, name: str) -> list[str]:
+    """The addresses of the clients that have the image *name* open; none when it cannot be opened."""
+    try:
+        with rbd.Image(pool, name, read_only=True) as image:
+            return [watcher["addr"] for watcher in image.watchers_list()]
+    except rbd.ImageNotFound:
+        return []
+
+
 def host_of(address: str) -> str:
     """The host in a client's *address*, ``192.0.2.1:0/123`` or ``[2001:db8::1]:0/123``."""
     return address.rpartition(":")[0].strip("[]")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import rbd
 
-from archipelago.cluster import Cluster, host_of
-from archipelago.publishing import discard_unfinished, exists, rename, unfinished
+from archipelago.cluster import Cluster, holders, host_of
+from archipelago.publishing import discard_unfinished, exists, published, unfinished
 from archipelago.qemu_img import Source, convert
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SNAPSHOT, ImageRecord, checked_name, rados_name
@@ -29,10 +29,10 @@ def import_image(cluster: Cluster, name: str, source: Source, progress: Progress
     refuse_existing(cluster, name)
     entry = rados_name(name)
     pool = cluster.image_pool
-    draft = unfinished(entry)
     discard_unfinished(cluster, pool, entry)
-    rbd.RBD().create(pool, draft, source.size)
-    try:
+    # Not within the next block: when another import was quicker, its draft is not ours to discard.
+    rbd.RBD().create(pool, unfinished(entry), source.size)
+    with published(cluster, pool, entry) as draft:
         # Open all the time, also between the steps: so another importer sees that this one is alive.
         with rbd.Image(pool, draft, read_only=False) as image:
             convert(source, cluster.settings, draft, lambda percent: progress("copying", percent))
@@ -48,10 +48,6 @@ def import_image(cluster: Cluster, name: str, source: Source, progress: Progress
             image.create_snap(SNAPSHOT)
             # Clones of the first format need it; those of the second do without.
             image.protect_snap(SNAPSHOT)
-        rename(pool, draft, entry)
-    except BaseException:
-        discard_unfinished(cluster, pool, entry)
-        raise
     return record
 
 
@@ -63,14 +59,10 @@ def refuse_existing(cluster: Cluster, name: str) -> None:
             f"there is an image {name!r} already",
             hint=f"import under another name, or remove it first: archipelago image remove {name}",
         )
-    try:
-        with rbd.Image(cluster.image_pool, unfinished(entry), read_only=True) as image:
-            holders = [host_of(watcher["addr"]) for watcher in image.watchers_list()]
-    except rbd.ImageNotFound:
-        return
-    if holders:
+    importers = holders(cluster.image_pool, unfinished(entry))
+    if importers:
         raise RequestError(
-            f"image {name!r} is being imported from {holders[0]}",
+            f"image {name!r} is being imported from {host_of(importers[0])}",
             hint="wait for that import to end; if it was killed, half a minute is enough",
         )
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import rados
 import rbd
 
-from archipelago.cluster import Cluster, errno_of
+from archipelago.cluster import Cluster, errno_of, holders
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
 
 # Longer than any script of ours can run, so that a fenced one never comes back to life.
@@ -34,24 +34,24 @@ def unfinished(name: str) -> str:
 
 
 @contextmanager
-def published(cluster: Cluster, name: str) -> Iterator[str]:
-    """Make an image called *name*: the block makes the one whose name it gets; after it, that is renamed.
+def published(cluster: Cluster, pool: rados.Ioctx, name: str) -> Iterator[str]:
+    """Make an image called *name* in *pool*: the block completes the one whose name it gets; after it, that is renamed.
 
     When the block fails, nothing is left, unless the cluster has stopped to answer: then the next run sweeps up.
     The block may meet what a dead run left: that ends in rbd.ImageExists, and another try succeeds.
     """
     try:
         yield unfinished(name)
-        rename(cluster.pool, unfinished(name), name)
+        rename(pool, unfinished(name), name)
     except BaseException as err:
         if errno_of(err) != errno.ETIMEDOUT:
-            _discard_quietly(cluster, name)
+            _discard_quietly(cluster, pool, name)
         raise
 
 
-def _discard_quietly(cluster: Cluster, name: str) -> None:
+def _discard_quietly(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:
     try:
-        discard_unfinished(cluster, cluster.pool, name)
+        discard_unfinished(cluster, pool, name)
     except (rados.Error, rbd.Error):
         pass  # the first error is the one to tell, and the next run sweeps up
 
@@ -117,11 +117,6 @@ def _encoded(text: str) -> bytes:
 
 
 def _fence_holders(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:
-    try:
-        with rbd.Image(pool, name, read_only=True) as image:
-            holders = [watcher["addr"] for watcher in image.watchers_list()]
-    except rbd.ImageNotFound:
-        return
-    for address in holders:
+    for address in holders(pool, name):
         if not cluster.is_own(address):
             cluster.evict(address, _FENCE_S)

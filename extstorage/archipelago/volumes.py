@@ -12,7 +12,7 @@ import time
 import rbd
 
 from archipelago import images
-from archipelago.cluster import Cluster, host_of
+from archipelago.cluster import Cluster, holders, host_of
 from archipelago.publishing import discard_unfinished, exists, published
 from ganeti_cloud.errors import RequestError, StorageError
 
@@ -47,7 +47,7 @@ def create(cluster: Cluster, name: str, size: int, origin: str | None) -> None:
 
 
 def _make(cluster: Cluster, name: str, size: int, source: images.Origin | None) -> None:
-    with published(cluster, name) as draft:
+    with published(cluster, cluster.pool, name) as draft:
         if source is None:
             rbd.RBD().create(cluster.pool, draft, size)
             return
@@ -93,7 +93,7 @@ def snapshot(cluster: Cluster, name: str, copy: str) -> None:
         _drop_snapshot(image)
         image.create_snap(_EXPORT_SNAPSHOT)
         image.protect_snap(_EXPORT_SNAPSHOT)
-        with published(cluster, copy) as draft:
+        with published(cluster, cluster.pool, copy) as draft:
             rbd.RBD().clone(cluster.pool, name, _EXPORT_SNAPSHOT, cluster.pool, draft)
         _drop_snapshot(image)
 
@@ -187,9 +187,8 @@ def _missing(cluster: Cluster, name: str) -> RequestError:
 
 
 def _held(cluster: Cluster, name: str) -> StorageError:
-    with rbd.Image(cluster.pool, name, read_only=True) as image:
-        holders = sorted({host_of(watcher["addr"]) for watcher in image.watchers_list()})
+    hosts = sorted({host_of(address) for address in holders(cluster.pool, name)})
     return StorageError(
-        f"volume {name} is still open on {', '.join(holders) or 'another node'}",
+        f"volume {name} is still open on {', '.join(hosts) or 'another node'}",
         hint="stop the instance there, or run `gnt-instance deactivate-disks` for it, and try again",
     )

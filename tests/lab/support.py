@@ -112,16 +112,6 @@ class Store:
         assert isinstance(info, dict)
         return info
 
-    def stored_bytes(self) -> int:
-        """How much data the OSDs hold in all: of copies and of what only looks like a clone."""
-        listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
-        data = [name for name in listed if name.startswith("rbd_data.")]
-        sizes = 0
-        for name in data:
-            stat = self.node.run(["rados", "-p", "rbd", "stat", name], timeout_s=60)
-            sizes += int(stat.rpartition("size ")[2])
-        return sizes
-
     def put(self, path: Path) -> str:
         """Where the nodes see the file *path* of this machine, which is copied for them."""
         target = self.lab.places.shared / path.name

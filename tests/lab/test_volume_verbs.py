@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.ceph import data_bytes
 from lab.lab import Lab
 from tests.lab.support import MIB, Provider, Store, call, imported
 
@@ -27,6 +28,15 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.fixture(params=["1", "2"])
+def clone_format(request: pytest.FixtureRequest, provider: Provider) -> Iterator[str]:
+    """The format of clones that the provider's node makes for this test."""
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {request.param}\n")
+    yield request.param
+    provider.node.write("/etc/ceph/ceph.conf", conf)
+
+
 def read_sha256(provider: Provider, device: str, size: int) -> str:
     script = f"blockdev --flushbufs {device}; head -c {size} {device} | sha256sum"
     return call(provider.node, ["sh", "-c", script]).stdout.split()[0]
@@ -37,10 +47,10 @@ def device_size(provider: Provider, device: str) -> int:
 
 
 def test_a_clone_has_the_images_content_and_copies_none_of_it(image: str, provider: Provider, store: Store) -> None:
-    before = store.stored_bytes()
+    before = data_bytes(store.node)
     provider.parameters["origin"] = "verbs"
     provider.ok("create", VOL_SIZE="64")
-    assert store.stored_bytes() == before
+    assert data_bytes(store.node) == before
     assert store.info(provider.volume)["parent"]
     device = provider.ok("attach").splitlines()[0]
     assert (device_size(provider, device), read_sha256(provider, device, IMAGE_MIB * MIB)) == (64 * MIB, image)
@@ -164,67 +174,49 @@ def test_verify_open_and_close_succeed(image: str, provider: Provider) -> None:
     provider.ok("close")
 
 
-@pytest.mark.parametrize("clone_format", ["1", "2"])
 def test_a_snapshot_holds_the_moment_and_leaves_nothing(provider: Provider, store: Store, clone_format: str) -> None:
-    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
-    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {clone_format}\n")
-    try:
-        provider.ok("create", VOL_SIZE="8")
-        device = provider.ok("attach").splitlines()[0]
-        write = "dd if=/dev/urandom of={} bs=1M count=1 oflag=direct"
-        call(provider.node, ["sh", "-c", write.format(device)])
-        moment = read_sha256(provider, device, MIB)
-        copy = Provider(provider.node, f"{provider.volume}.snap")
-        for _ in range(2):  # the second replaces the first, as after an export that failed
-            provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
-            copy.ok("attach")
-        call(provider.node, ["sh", "-c", write.format(device)])
-        assert read_sha256(copy, copy.ok("attach").splitlines()[0], MIB) == moment
-        assert read_sha256(provider, device, MIB) != moment
-        copy.ok("remove")
-        assert store.node.run(["rbd", "snap", "ls", "--all", provider.volume], timeout_s=30) == ""
-    finally:
-        provider.node.write("/etc/ceph/ceph.conf", conf)
+    provider.ok("create", VOL_SIZE="8")
+    device = provider.ok("attach").splitlines()[0]
+    write = "dd if=/dev/urandom of={} bs=1M count=1 oflag=direct"
+    call(provider.node, ["sh", "-c", write.format(device)])
+    moment = read_sha256(provider, device, MIB)
+    copy = Provider(provider.node, f"{provider.volume}.snap")
+    for _ in range(2):  # the second replaces the first, as after an export that failed
+        provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
+        copy.ok("attach")
+    call(provider.node, ["sh", "-c", write.format(device)])
+    assert read_sha256(copy, copy.ok("attach").splitlines()[0], MIB) == moment
+    assert read_sha256(provider, device, MIB) != moment
+    copy.ok("remove")
+    assert store.node.run(["rbd", "snap", "ls", "--all", provider.volume], timeout_s=30) == ""
 
 
-@pytest.mark.parametrize("clone_format", ["1", "2"])
 def test_a_volume_is_removed_before_the_copy_of_it(provider: Provider, store: Store, clone_format: str) -> None:
     """As when an instance is removed after an export of it failed."""
-    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
-    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {clone_format}\n")
-    try:
-        provider.ok("create", VOL_SIZE="8")
-        copy = Provider(provider.node, f"{provider.volume}.snap")
-        provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
-        result = provider("remove")
-        if clone_format == "1":
-            assert (result.status, result.stderr) == (
-                1,
-                f"error: volume {provider.volume} shares data with a copy that an export left\n"
-                f"hint: remove the copy first: `rbd children rbd/{provider.volume}@ganeti-export` names it\n",
-            )
-        else:
-            assert (result.status, result.stderr) == (0, "")
-        device = copy.ok("attach").splitlines()[0]
-        assert read_sha256(copy, device, 8 * MIB) == hashlib.sha256(bytes(8 * MIB)).hexdigest()
-        copy.ok("remove")
-        provider.ok("remove")
-    finally:
-        provider.node.write("/etc/ceph/ceph.conf", conf)
+    provider.ok("create", VOL_SIZE="8")
+    copy = Provider(provider.node, f"{provider.volume}.snap")
+    provider.ok("snapshot", VOL_SNAPSHOT_NAME=copy.volume, VOL_SNAPSHOT_SIZE="8")
+    result = provider("remove")
+    if clone_format == "1":
+        assert (result.status, result.stderr) == (
+            1,
+            f"error: volume {provider.volume} shares data with a copy that an export left\n"
+            f"hint: remove the copy first: `rbd children rbd/{provider.volume}@ganeti-export` names it\n",
+        )
+    else:
+        assert (result.status, result.stderr) == (0, "")
+    device = copy.ok("attach").splitlines()[0]
+    assert read_sha256(copy, device, 8 * MIB) == hashlib.sha256(bytes(8 * MIB)).hexdigest()
+    copy.ok("remove")
+    provider.ok("remove")
 
 
-@pytest.mark.parametrize("clone_format", ["1", "2"])
 def test_clones_of_both_formats(image: str, provider: Provider, store: Store, clone_format: str) -> None:
-    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
-    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {clone_format}\n")
-    try:
-        provider.parameters["origin"] = "verbs"
-        provider.ok("create", VOL_SIZE="64")
-        device = provider.ok("attach").splitlines()[0]
-        assert read_sha256(provider, device, IMAGE_MIB * MIB) == image
-        provider.ok("remove")
-    finally:
-        provider.node.write("/etc/ceph/ceph.conf", conf)
+    provider.parameters["origin"] = "verbs"
+    provider.ok("create", VOL_SIZE="64")
+    device = provider.ok("attach").splitlines()[0]
+    assert read_sha256(provider, device, IMAGE_MIB * MIB) == image
+    provider.ok("remove")
 
 
 def test_a_disk_in_another_pool_and_namespace(lab: Lab, image: str, store: Store) -> None:

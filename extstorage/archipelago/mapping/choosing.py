@@ -46,9 +46,11 @@ def map_volume(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL)
                 failed = True
                 reason = str(err)  # such as a feature of the image that this kernel does not know
         reasons.append(f"{mapper.name}: {reason}")
-    if failed or settings.map != "auto":
-        kind = CommandError(f"no block device for {volume}: {'; '.join(reasons)}", status=1, hint=_HINT)
-        raise kind if failed else ConfigError(str(kind), hint=_HINT)
+    why = "; ".join(reasons)
+    if failed:
+        raise CommandError(f"no block device for {volume}: {why}", status=1, hint=_HINT)
+    if settings.map != "auto":
+        raise ConfigError(f"no block device for {volume}: {why}", hint=_HINT)
     return None
 
 

@@ -14,7 +14,7 @@ import signal
 import time
 
 from archipelago.attached import RUN_FOLDER, content_of
-from archipelago.mapping.kernel import SYS, entries, observed, program
+from archipelago.mapping.kernel import SYS, arguments_of, entries, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_HINT, UNMAP_S, Mapped, no_device
 from archipelago.parameters import Settings
 from ganeti_cloud.errors import CloudError, StorageError
@@ -47,10 +47,11 @@ class FuseLoop:
         wanted = _drive_argument(settings, volume)
         for path in self._files(volume):
             pid = self._daemon(path, serving=wanted)
+            if pid is None:
+                continue
             for loop in self._loops(path):
-                if pid is not None:
-                    backing = f"{self._block}/{loop}/loop/backing_file"
-                    return Mapped(f"/dev/{loop}", observed(backing, f"/proc/{pid}/stat"))
+                backing = f"{self._block}/{loop}/loop/backing_file"
+                return Mapped(f"/dev/{loop}", observed(backing, f"/proc/{pid}/stat"))
         return None
 
     def map(self, settings: Settings, volume: str) -> Mapped:
@@ -151,11 +152,7 @@ class FuseLoop:
         pid = content_of(f"{path}.pid")
         if pid is None or not pid.isdigit():
             return None
-        try:
-            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
-                arguments = stream.read().split("\0")
-        except OSError:
-            return None
+        arguments = arguments_of(pid)
         return int(pid) if _export_argument(path) in arguments and serving in (None, *arguments) else None
 
     def _is_mounted(self, path: str) -> bool:

@@ -36,6 +36,15 @@ def module_loaded(module: str, sign: str) -> bool:
     return os.path.exists(sign)
 
 
+def arguments_of(pid: str, proc: str = "/proc") -> list[str]:
+    """The command line of the process *pid*; empty when there is none."""
+    try:
+        with open(f"{proc}/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+            return stream.read().split("\0")
+    except OSError:
+        return []
+
+
 def program(name: str) -> str | None:
     """Where :func:`~ganeti_cloud.process.run` finds the program *name*; None when it is not installed."""
     for folder in BASE_ENV["PATH"].split(":"):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from archipelago.attached import content_of
-from archipelago.mapping.kernel import SYS, entries, module_loaded, observed, program
+from archipelago.mapping.kernel import SYS, arguments_of, entries, module_loaded, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, Mapped, no_device, take_away
 from archipelago.parameters import Settings
 from ganeti_cloud.process import run
@@ -29,7 +29,7 @@ class RbdNbd:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
         for device in entries(self._block):
             pid = content_of(f"{self._block}/{device}/pid") if device.startswith("nbd") else None
-            if pid and settings.spec(volume) in self._arguments(pid):
+            if pid and settings.spec(volume) in arguments_of(pid, self._proc):
                 return Mapped(f"/dev/{device}", observed(f"{self._block}/{device}/pid", f"{self._proc}/{pid}/stat"))
         return None
 
@@ -46,10 +46,3 @@ class RbdNbd:
             return False
         take_away(["rbd-nbd", "unmap", mapped.device], volume, mapped)
         return True
-
-    def _arguments(self, pid: str) -> list[str]:
-        try:
-            with open(f"{self._proc}/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
-                return stream.read().split("\0")
-        except OSError:
-            return []
