@@ -9,7 +9,14 @@ setup(
     description="Plugins that make a Ganeti cluster cloud-ready",
     license="BSD-2-Clause",
     python_requires=">=3.11",
-    packages=["ganeti_cloud", "archipelago", "archipelago.mapping"],
+    packages=[
+        "ganeti_cloud",
+        "archipelago",
+        "archipelago.catalogue",
+        "archipelago.cli",
+        "archipelago.mapping",
+        "archipelago.rados",
+    ],
     package_dir={"archipelago": "extstorage/archipelago"},
     package_data={"ganeti_cloud": ["py.typed"]},
     # rados and rbd are Ceph's own bindings: they come with the distribution's Ceph and are on no package index.

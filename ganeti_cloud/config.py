@@ -111,15 +111,25 @@ def choice(*allowed: str) -> Callable[[object], str]:
     return check
 
 
-def seconds(*, minimum: int, maximum: int) -> Callable[[object], int]:
-    """A check: a whole number of seconds within the bounds."""
+def number(unit: str, *, minimum: int, maximum: int) -> Callable[[object], int]:
+    """A check: a whole number of *unit* within the bounds."""
 
     def check(raw: object) -> int:
         if not isinstance(raw, int) or isinstance(raw, bool) or not minimum <= raw <= maximum:
-            raise ValueError(f"a whole number of seconds from {minimum} to {maximum}")
+            raise ValueError(f"a whole number of {unit} from {minimum} to {maximum}")
         return raw
 
     return check
+
+
+def seconds(*, minimum: int, maximum: int) -> Callable[[object], int]:
+    """A check: a whole number of seconds within the bounds."""
+    return number("seconds", minimum=minimum, maximum=maximum)
+
+
+def optional(check: Callable[[object], str]) -> Callable[[object], str]:
+    """A check: the empty text, or what *check* allows."""
+    return lambda raw: "" if raw == "" else check(raw)
 
 
 def word(allowed: str, what: str, *, empty: bool = False) -> Callable[[object], str]:

@@ -14,6 +14,7 @@ from archipelago.mapping import choosing
 from archipelago.mapping.fuse import FuseLoop
 from archipelago.mapping.mapper import Mapped
 from archipelago.parameters import Settings
+from archipelago.store import opened
 from archipelago.uri import userspace_uri
 from ganeti_cloud.errors import StorageError
 from ganeti_cloud.volume import Attachment
@@ -43,11 +44,8 @@ def attach(volume: str, settings: Settings, env: Mapping[str, str]) -> str:
 
 
 def _map(volume: str, settings: Settings) -> Mapped | None:
-    from archipelago import volumes
-    from archipelago.cluster import connected
-
-    with connected(settings) as cluster:  # a tool's word for "no such volume" would name neither volume nor remedy
-        volumes.check(cluster, volume)
+    with opened(settings) as store:  # a tool's word for "no such volume" would name neither volume nor remedy
+        store.require(volume)
     return choosing.map_volume(settings, volume)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ganeti_cloud import config
@@ -13,10 +14,14 @@ MANUAL = "archipelago.toml(5)"
 
 # One line each in parameters.list, where Ganeti reads them for `gnt-storage info`.
 DISK_PARAMETERS = {
-    "origin": "Image to clone the disk from, by its name in the catalogue (archipelago image list)",
-    "pool": "Ceph pool of the volume, instead of the configured one",
+    "origin": "What to clone the disk from: an image, image@sha256:..., or snapshot:volume@snapshot",
+    "reuse_data": "Volume to take over with its data, instead of making one (archipelago volume list)",
+    "driver": "Where the volume lives, rados or file, instead of the configured one",
+    "pool": "Pool of the volume, instead of the configured one",
     "namespace": "RADOS namespace of the volume within its pool, instead of the configured one",
     "user": "cephx user, without 'client.', instead of the configured one",
+    "keyring": "File with the cephx user's key, instead of the configured one",
+    "conf": "Ceph's configuration file, instead of the configured one",
 }
 
 # Ganeti's own, handed to every provider.
@@ -31,11 +36,58 @@ _namespace = config.word(_NAME_CHARACTERS, _NAME, empty=True)
 DEFAULT_CONF = "/etc/ceph/ceph.conf"
 DEFAULT_USER = "admin"
 
+DRIVERS = ("rados", "file")
+
 OPTIONS = (
+    config.Option(
+        "storage",
+        "driver",
+        "rados",
+        config.choice(*DRIVERS),
+        "Where volumes and images live: rados (RBD images in a Ceph cluster) or file (files in a shared folder).",
+    ),
     config.Option("ceph", "conf", DEFAULT_CONF, config.absolute_path, "Ceph's configuration file."),
     config.Option("ceph", "user", DEFAULT_USER, _pool, "cephx user, without 'client.'."),
-    config.Option("ceph", "pool", "rbd", _pool, "Pool of images and volumes."),
+    config.Option(
+        "ceph",
+        "keyring",
+        "",
+        config.optional(config.absolute_path),
+        "File with the key of the user; empty for where Ceph looks for it.",
+    ),
+    config.Option("ceph", "pool", "rbd", _pool, "Pool of the volumes."),
     config.Option("ceph", "namespace", "", _namespace, "RADOS namespace within the pool; empty for none."),
+    config.Option("file", "folder", "/srv/archipelago", config.absolute_path, "Folder that all nodes share."),
+    config.Option("file", "pool", "default", _pool, "Folder below it, of the volumes."),
+    config.Option("images", "pool", "", _namespace, "Pool of the images; empty for that of the volumes."),
+    config.Option(
+        "images",
+        "namespace",
+        "",
+        _namespace,
+        "RADOS namespace of the images; it holds with [images] pool, which otherwise brings that of the volumes.",
+    ),
+    config.Option(
+        "images",
+        "limit_gib",
+        256,
+        config.number("GiB", minimum=1, maximum=65536),
+        "How large the content of an image may be, unpacked, in GiB.",
+    ),
+    config.Option(
+        "volumes",
+        "max_depth",
+        16,
+        config.number("levels", minimum=1, maximum=64),
+        "How deep a chain of clones may be; deeper ones are flattened in the background.",
+    ),
+    config.Option(
+        "trash",
+        "keep_days",
+        14,
+        config.number("days", minimum=0, maximum=3650),
+        "How long a removed volume with snapshots, or one without an owner, is kept, in days.",
+    ),
     config.Option(
         "attach",
         "map",
@@ -62,33 +114,53 @@ OPTIONS = (
 
 
 class Settings(NamedTuple):
-    """How this node reaches its Ceph cluster."""
+    """How this node reaches the store of one volume. Pools and namespaces are those of *driver*."""
 
+    driver: str
     conf: str
     user: str
+    keyring: str
     pool: str
     namespace: str
+    folder: str
+    image_pool: str
+    image_namespace: str
+    limit_gib: int
+    max_depth: int
+    keep_days: int
     map: str
     connect_s: int
     operation_s: int
-    image_pool: str
-    image_namespace: str
 
     @classmethod
-    def load(cls, path: str) -> Settings:
-        """The settings in the file at *path*. Raises ConfigError."""
-        values = {key: value for (_, key), value in config.load(path, OPTIONS, MANUAL).items()}
-        return cls(**values, image_pool=values["pool"], image_namespace=values["namespace"])
+    def load(cls, path: str, parameters: Mapping[str, str] = MappingProxyType({})) -> Settings:
+        """The settings in the file at *path*, with what a disk's own *parameters* say instead.
 
-    def for_disk(self, parameters: Mapping[str, str]) -> Settings:
-        """These settings with what the disk's own *parameters* say instead. Raises RequestError.
-
-        Images stay where the settings have them: a disk in another pool is cloned across pools.
+        Images stay where the settings have them: a disk in another pool is cloned across pools. Raises ConfigError,
+        and RequestError for a parameter.
         """
-        return self._replace(
-            pool=_of_disk(parameters, "pool", _pool, self.pool),
-            namespace=_of_disk(parameters, "namespace", _namespace, self.namespace),
-            user=_of_disk(parameters, "user", _pool, self.user),
+        values = config.load(path, OPTIONS, MANUAL)
+        driver = _of_disk(parameters, "driver", config.choice(*DRIVERS), values["storage", "driver"])
+        section = "ceph" if driver == "rados" else "file"
+        pool = values[section, "pool"]
+        namespace = values["ceph", "namespace"] if driver == "rados" else ""
+        own_images = bool(values["images", "pool"])
+        return cls(
+            driver=driver,
+            conf=_of_disk(parameters, "conf", config.absolute_path, values["ceph", "conf"]),
+            user=_of_disk(parameters, "user", _pool, values["ceph", "user"]),
+            keyring=_of_disk(parameters, "keyring", config.absolute_path, values["ceph", "keyring"]),
+            pool=_of_disk(parameters, "pool", _pool, pool),
+            namespace=_of_disk(parameters, "namespace", _namespace, namespace),
+            folder=values["file", "folder"],
+            image_pool=values["images", "pool"] or pool,
+            image_namespace=values["images", "namespace"] if own_images else namespace,
+            limit_gib=values["images", "limit_gib"],
+            max_depth=values["volumes", "max_depth"],
+            keep_days=values["trash", "keep_days"],
+            map=values["attach", "map"],
+            connect_s=values["limits", "connect_s"],
+            operation_s=values["limits", "operation_s"],
         )
 
     def spec(self, name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from archipelago.attached import CONFIG_FILE
 from archipelago.parameters import Settings, refuse_unknown
 from archipelago.request import Request
+from archipelago.store import opened
 from ganeti_cloud.deadline import process_limit
 from ganeti_cloud.errors import CloudError, RequestError, StorageError, report
 from ganeti_cloud.volume import MIB
@@ -26,7 +27,7 @@ def main(verb: str, env: Mapping[str, str]) -> int:
             hint="see `ceph -s`; running the same operation again picks up what was left",
         )
         with process_limit(limit_s, late):
-            settings = Settings.load(CONFIG_FILE).for_disk(request.parameters)
+            settings = Settings.load(CONFIG_FILE, request.parameters)
             sys.stdout.write(action(request, settings, env))
     except CloudError as err:
         sys.stdout.flush()
@@ -40,13 +41,14 @@ def main(verb: str, env: Mapping[str, str]) -> int:
 
 
 def _create(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import volumes
-    from archipelago.cluster import connected
+    from archipelago.catalogue import images
 
     assert request.size_mib is not None
     refuse_unknown(request.parameters)
-    with connected(settings) as cluster:
-        volumes.create(cluster, request.volume, request.size_mib * MIB, request.parameters.get("origin"))
+    origin = request.parameters.get("origin")
+    with opened(settings) as store:
+        parent = None if origin is None else images.origin(origin)
+        store.create(request.volume, request.size_mib * MIB, parent)
     return ""
 
 
@@ -65,56 +67,49 @@ def _detach(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 
 
 def _remove(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import attaching, volumes
-    from archipelago.cluster import connected
+    from archipelago import attaching
 
     attaching.detach(request.volume, settings)
-    with connected(settings) as cluster:
-        volumes.remove(cluster, request.volume)
+    with opened(settings) as store:
+        store.remove(request.volume)
     return ""
 
 
 def _grow(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import attaching, volumes
-    from archipelago.cluster import connected
+    from archipelago import attaching
 
     assert request.new_size_mib is not None
-    with connected(settings) as cluster:
-        volumes.grow(cluster, request.volume, request.new_size_mib * MIB)
+    with opened(settings) as store:
+        store.grow(request.volume, request.new_size_mib * MIB)
     attaching.resized(request.volume, settings, request.new_size_mib * MIB)
     return ""
 
 
 def _setinfo(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import volumes
-    from archipelago.cluster import connected
-
     assert request.metadata is not None
-    with connected(settings) as cluster:
-        volumes.set_metadata(cluster, request.volume, request.metadata)
+    with opened(settings) as store:
+        store.set_metadata(request.volume, request.metadata)
     return ""
 
 
 def _snapshot(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import attaching, volumes
-    from archipelago.cluster import connected
+    from archipelago import attaching
 
     assert request.snapshot is not None
     attaching.detach(request.snapshot, settings)  # an export that failed leaves its copy, attached
-    with connected(settings) as cluster:
-        volumes.snapshot(cluster, request.volume, request.snapshot)
+    with opened(settings) as store:
+        store.copy_for_export(request.volume, request.snapshot)
     return ""
 
 
 def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    from archipelago import images
-    from archipelago.cluster import connected
+    from archipelago.catalogue import images
 
     refuse_unknown(request.parameters)
-    with connected(settings) as cluster:
+    with opened(settings) as store:
+        store.check()
         if "origin" in request.parameters:
-            images.record(cluster, request.parameters["origin"])
-        cluster.pool  # noqa: B018 - opening it is the check
+            store.require_parent(images.origin(request.parameters["origin"]))
     return ""
 
 

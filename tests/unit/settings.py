@@ -8,14 +8,4 @@ from archipelago.parameters import Settings
 VOLUME = "3e2f9a6a-4d0e-4c8b-9d1f-0a1b2c3d4e5f.ext.disk0"
 
 # What holds without a configuration file.
-SETTINGS = Settings(
-    conf="/etc/ceph/ceph.conf",
-    user="admin",
-    pool="rbd",
-    namespace="",
-    map="auto",
-    connect_s=8,
-    operation_s=10,
-    image_pool="rbd",
-    image_namespace="",
-)
+SETTINGS = Settings.load("/nonexistent")

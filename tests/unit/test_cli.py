@@ -11,6 +11,7 @@ import click
 import pytest
 
 from archipelago import cli
+from archipelago.cli import common
 from archipelago.parameters import OPTIONS
 from ganeti_cloud import __version__, config
 from tests.unit.faketools import FakeTools
@@ -20,7 +21,7 @@ from tests.unit.faketools import FakeTools
 def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The configuration file, which does not exist."""
     path = tmp_path / "archipelago.toml"
-    monkeypatch.setattr(cli, "CONFIG_FILE", str(path))
+    monkeypatch.setattr(common, "CONFIG_FILE", str(path))
     return path
 
 
@@ -125,8 +126,10 @@ def test_config_prints_what_holds(archipelago: Called, config_file: Path) -> Non
     config_file.write_text("[ceph]\npool = 'ssd'\n", encoding="utf-8")
     assert archipelago("config") == (
         0,
-        "ceph.conf = /etc/ceph/ceph.conf\nceph.user = admin\nceph.pool = ssd\nceph.namespace = \nattach.map = auto\n"
-        "limits.connect_s = 8\nlimits.operation_s = 10\n",
+        "".join(
+            f"{section}.{key} = {value}\n"
+            for (section, key), value in {**config.defaults(OPTIONS), ("ceph", "pool"): "ssd"}.items()
+        ),
         "",
     )
 
@@ -142,7 +145,7 @@ def test_an_interruption(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("archipelago.qemu_img.examine", interrupt)
+    monkeypatch.setattr("archipelago.catalogue.qemu_img.examine", interrupt)
     status, out, err = archipelago("image", "import", "debian", str(tmp_path / "x"))
     assert (status, out, err.lstrip("\n")) == (
         130,
@@ -162,4 +165,4 @@ def test_an_interruption(
     ],
 )
 def test_sizes(size: int, text: str) -> None:
-    assert cli._size(size) == text
+    assert common.shown_size(size) == text

@@ -9,7 +9,7 @@ import pytest
 import rados
 import rbd
 
-from archipelago.cluster import errno_of, explained
+from archipelago.rados.cluster import errno_of, explained
 from ganeti_cloud.errors import StorageError, report
 from tests.unit.settings import SETTINGS
 

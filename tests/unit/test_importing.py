@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from archipelago import importing
+from archipelago.catalogue import importing
 
 MIB = 1 << 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archipelago.parameters import DEFAULT_CONF, DEFAULT_USER, Settings, refuse_unknown
+from archipelago.parameters import DEFAULT_CONF, DEFAULT_USER, DISK_PARAMETERS, Settings, refuse_unknown
 from ganeti_cloud.errors import RequestError
 from tests.unit.settings import SETTINGS
 
@@ -19,23 +19,48 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert (SETTINGS.conf, SETTINGS.user) == (DEFAULT_CONF, DEFAULT_USER)
 
 
+def settings(folder: Path, text: str = "", **parameters: str) -> Settings:
+    """The settings with *text* as the file, for a disk with *parameters*."""
+    path = folder / "archipelago.toml"
+    path.write_text(text)
+    return Settings.load(str(path), parameters)
+
+
 def test_every_key_of_the_file_is_used(tmp_path: Path) -> None:
-    path = tmp_path / "archipelago.toml"
-    path.write_text(
-        '[ceph]\nconf = "/srv/c.conf"\nuser = "vm"\npool = "ssd"\nnamespace = "prod"\n'
-        '[attach]\nmap = "nbd"\n[limits]\nconnect_s = 3\noperation_s = 4\n'
+    text = (
+        '[storage]\ndriver = "rados"\n'
+        '[ceph]\nconf = "/srv/c.conf"\nuser = "vm"\nkeyring = "/srv/k"\npool = "ssd"\nnamespace = "prod"\n'
+        '[file]\nfolder = "/srv/vms"\npool = "slow"\n'
+        '[images]\npool = "golden"\nnamespace = "all"\nlimit_gib = 3\n[volumes]\nmax_depth = 4\n'
+        '[trash]\nkeep_days = 5\n[attach]\nmap = "nbd"\n[limits]\nconnect_s = 6\noperation_s = 7\n'
     )
-    assert Settings.load(str(path)) == Settings(
+    expected = Settings(
+        driver="rados",
         conf="/srv/c.conf",
         user="vm",
+        keyring="/srv/k",
         pool="ssd",
         namespace="prod",
+        folder="/srv/vms",
+        image_pool="golden",
+        image_namespace="all",
+        limit_gib=3,
+        max_depth=4,
+        keep_days=5,
         map="nbd",
-        connect_s=3,
-        operation_s=4,
-        image_pool="ssd",
-        image_namespace="prod",
+        connect_s=6,
+        operation_s=7,
     )
+    assert settings(tmp_path, text) == expected
+    in_files = expected._replace(driver="file", pool="slow", namespace="")
+    assert settings(tmp_path, text, driver="file") == in_files
+
+
+def test_images_are_in_the_pool_of_the_volumes_unless_they_have_their_own(tmp_path: Path) -> None:
+    text = '[ceph]\npool = "ssd"\nnamespace = "prod"\n[file]\npool = "slow"\n'
+    for driver, place in (("rados", ("ssd", "prod")), ("file", ("slow", ""))):
+        found = settings(tmp_path, text, driver=driver)
+        assert (found.image_pool, found.image_namespace) == place
 
 
 @pytest.mark.parametrize(
@@ -46,18 +71,21 @@ def test_every_key_of_the_file_is_used(tmp_path: Path) -> None:
         pytest.param({"pool": "vm-disks.1"}, {"pool": "vm-disks.1"}, id="pool"),
         pytest.param({"namespace": "tenant_7"}, {"namespace": "tenant_7"}, id="namespace"),
         pytest.param({"user": "ganeti"}, {"user": "ganeti"}, id="user"),
+        pytest.param({"conf": "/srv/c", "keyring": "/srv/k"}, {"conf": "/srv/c", "keyring": "/srv/k"}, id="files"),
         pytest.param(
             {"pool": "p", "namespace": "n", "user": "u"}, {"pool": "p", "namespace": "n", "user": "u"}, id="all"
         ),
     ],
 )
-def test_a_disk_may_live_elsewhere_while_images_stay(parameters: dict[str, str], changed: dict[str, str]) -> None:
-    assert SETTINGS.for_disk(parameters) == Settings(**{**SETTINGS._asdict(), **changed})
+def test_a_disk_may_live_elsewhere_while_images_stay(
+    tmp_path: Path, parameters: dict[str, str], changed: dict[str, str]
+) -> None:
+    assert settings(tmp_path, **parameters) == Settings(**{**SETTINGS._asdict(), **changed})
 
 
-def test_a_disk_may_leave_the_configured_namespace() -> None:
-    settings = SETTINGS._replace(namespace="prod", image_namespace="prod")
-    assert settings.for_disk({"namespace": ""}) == settings._replace(namespace="")
+def test_a_disk_may_leave_the_configured_namespace(tmp_path: Path) -> None:
+    found = settings(tmp_path, '[ceph]\nnamespace = "prod"\n', namespace="")
+    assert (found.namespace, found.image_namespace) == ("", "prod")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +103,9 @@ def test_a_disk_may_leave_the_configured_namespace() -> None:
         ("user", "x\n"),
     ],
 )
-def test_a_disk_cannot_say_anything_else(key: str, value: str) -> None:
+def test_a_disk_cannot_say_anything_else(tmp_path: Path, key: str, value: str) -> None:
     with pytest.raises(RequestError) as caught:
-        SETTINGS.for_disk({key: value})
+        settings(tmp_path, **{key: value})
     assert (str(caught.value), caught.value.hint) == (
         f"disk parameter {key}={value!r} is not {A_NAME}",
         f"give --disk N:{key}=… another value, or leave it out for the configured one",
@@ -92,7 +120,7 @@ def test_spec(namespace: str, spec: str) -> None:
 
 
 def test_known_parameters_pass() -> None:
-    refuse_unknown({key: "x" for key in ("provider", "access", "origin", "pool", "namespace", "user")})
+    refuse_unknown({key: "x" for key in ("provider", "access", *DISK_PARAMETERS)})
 
 
 @pytest.mark.parametrize(
@@ -105,5 +133,5 @@ def test_unknown_parameters_are_refused(keys: list[str], named: str) -> None:
         refuse_unknown(dict.fromkeys(keys, "x"))
     assert (str(caught.value), caught.value.hint) == (
         f"unknown disk parameter {named}",
-        "the parameters of this provider are origin, pool, namespace, user",
+        "the parameters of this provider are origin, reuse_data, driver, pool, namespace, user, keyring, conf",
     )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from archipelago.progress import Progress
+from archipelago.cli.progress import Progress
 
 STEPS = [
     ("copying", 0.0),

@@ -44,7 +44,8 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "create",
             {**ENV, "EXTP_PARENT": "debian"},
             "error: unknown disk parameter 'parent'\n"
-            "hint: the parameters of this provider are origin, pool, namespace, user\n",
+            "hint: the parameters of this provider are "
+            "origin, reuse_data, driver, pool, namespace, user, keyring, conf\n",
             id="unknown parameter",
         ),
         pytest.param(

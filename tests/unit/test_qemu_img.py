@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archipelago.qemu_img import Source, convert, examine
+from archipelago.catalogue.qemu_img import Source, convert, examine
 from ganeti_cloud.errors import CommandError, RequestError
 from ganeti_cloud.process import run
 from tests.unit.faketools import FakeTools

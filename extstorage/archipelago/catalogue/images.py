@@ -3,28 +3,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import rbd
 
-from archipelago.cluster import Cluster
-from archipelago.publishing import exists
+from archipelago.rados.cluster import Cluster
+from archipelago.rados.publishing import exists
+from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.image import PREFIX, SNAPSHOT, ImageRecord, checked_name, rados_name
 from ganeti_cloud.volume import MIB, UNFINISHED_SUFFIX
 
 
-class Origin(NamedTuple):
-    """An image as the parent of a clone."""
-
-    name: str
-    rados_name: str
-    snapshot: str
-
-
-def origin(name: str) -> Origin:
+def origin(name: str) -> Parent:
     """The parent that ``origin=NAME`` of a disk means, whether it exists or not. Raises RequestError for no name."""
-    return Origin(name, rados_name(checked_name(name)), SNAPSHOT)
+    return Parent(name, rados_name(checked_name(name)), SNAPSHOT, of_image=True)
 
 
 def refuse_too_large(name: str, size: int, *, at_most: int) -> None:

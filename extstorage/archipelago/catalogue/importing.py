@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import rbd
 
-from archipelago.cluster import Cluster, holders, host_of
-from archipelago.publishing import discard_unfinished, exists, published, unfinished
-from archipelago.qemu_img import Source, convert
+from archipelago.catalogue.qemu_img import Source, convert
+from archipelago.rados.cluster import Cluster, holders, host_of
+from archipelago.rados.publishing import discard_unfinished, exists, published, unfinished
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SNAPSHOT, ImageRecord, checked_name, rados_name
 

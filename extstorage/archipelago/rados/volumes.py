@@ -2,18 +2,20 @@
 """Volumes: what the verbs do in the cluster. Sizes are in bytes.
 
 The functions raise the bindings' own exceptions where no better words exist for them than those of
-:func:`archipelago.cluster.explained`.
+:func:`archipelago.rados.cluster.explained`.
 """
 
 from __future__ import annotations
 
 import time
 
+import rados
 import rbd
 
-from archipelago import images
-from archipelago.cluster import Cluster, holders, host_of
-from archipelago.publishing import discard_unfinished, exists, published
+from archipelago.catalogue import images
+from archipelago.rados.cluster import Cluster, holders, host_of
+from archipelago.rados.publishing import discard_unfinished, exists, published
+from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
 
 ORIGIN_KEY = "ganeti-cloud.volume.origin"
@@ -26,11 +28,11 @@ _EXPORT_SNAPSHOT = "ganeti-export"
 _HOLDER_S = 35.0
 
 
-def create(cluster: Cluster, name: str, size: int, origin: str | None) -> None:
-    """Make volume *name* of *size*: a clone of the image *origin* that shares all data with it, or blank.
+def create(cluster: Cluster, name: str, size: int, parent: Parent | None) -> None:
+    """See :meth:`archipelago.store.Volumes.create`.
 
-    All or nothing. Raises RequestError when the volume exists (Ganeti's recreate-disks does not remove it first, and
-    what it holds is not ours to drop), when the image does not, or when it is larger than *size*.
+    A volume that exists is refused: Ganeti's recreate-disks does not remove it first, and what it holds is not ours to
+    drop.
     """
     if exists(cluster.pool, name):
         discard_unfinished(cluster, cluster.pool, name)
@@ -39,34 +41,45 @@ def create(cluster: Cluster, name: str, size: int, origin: str | None) -> None:
             hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
             f"`rbd rm {cluster.settings.spec(name)}`, and try again",
         )
-    source = None if origin is None else images.origin(origin)
     try:
-        _make(cluster, name, size, source)
+        _make(cluster, name, size, parent)
     except rbd.ImageExists:  # left by a run that died, and swept up by now
-        _make(cluster, name, size, source)
+        _make(cluster, name, size, parent)
 
 
-def _make(cluster: Cluster, name: str, size: int, source: images.Origin | None) -> None:
+def _make(cluster: Cluster, name: str, size: int, parent: Parent | None) -> None:
     with published(cluster, cluster.pool, name) as draft:
-        if source is None:
+        if parent is None:
             rbd.RBD().create(cluster.pool, draft, size)
             return
         try:
-            rbd.RBD().clone(cluster.image_pool, source.rados_name, source.snapshot, cluster.pool, draft)
+            rbd.RBD().clone(_place(cluster, parent), parent.holder, parent.snapshot, cluster.pool, draft)
         except rbd.ImageNotFound as err:
-            raise images.missing(source.name) from err
+            raise images.missing(parent.text) from err
         with rbd.Image(cluster.pool, draft) as image:
             # Asked of the clone, which is open anyway: opening the image just for its size would cost 10 ms.
-            images.refuse_too_large(source.name, image.size(), at_most=size)
+            images.refuse_too_large(parent.text, image.size(), at_most=size)
             if image.size() < size:
                 image.resize(size)
-            image.metadata_set(ORIGIN_KEY, source.name)
+            image.metadata_set(ORIGIN_KEY, parent.text)
 
 
 def check(cluster: Cluster, name: str) -> None:
     """Raise RequestError when there is no volume *name*."""
     if not exists(cluster.pool, name):
         raise _missing(cluster, name)
+
+
+def require_parent(cluster: Cluster, parent: Parent) -> None:
+    """Raise RequestError when *parent* is not there."""
+    try:
+        rbd.Image(_place(cluster, parent), parent.holder, snapshot=parent.snapshot, read_only=True).close()
+    except rbd.ImageNotFound as err:
+        raise images.missing(parent.text) from err
+
+
+def _place(cluster: Cluster, parent: Parent) -> rados.Ioctx:
+    return cluster.image_pool if parent.of_image else cluster.pool
 
 
 def grow(cluster: Cluster, name: str, size: int) -> None:

@@ -1,41 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The program ``archipelago``: what an administrator does with images."""
+"""The commands ``archipelago image``."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from archipelago import images, importing, qemu_img
-from archipelago.attached import CONFIG_FILE
-from archipelago.cluster import Cluster, connected
-from archipelago.parameters import MANUAL, OPTIONS, Settings
-from archipelago.progress import Progress
-from ganeti_cloud import __version__, config
-from ganeti_cloud.errors import CloudError, RequestError, report
+from archipelago.catalogue import images, importing, qemu_img
+from archipelago.cli import common
+from archipelago.cli.common import json_option, shown_size
+from archipelago.cli.progress import Progress
+from archipelago.rados.cluster import Cluster, connected
 from ganeti_cloud.image import ImageRecord
-from ganeti_cloud.volume import MIB
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="archipelago")
-def cli() -> None:
-    """Images and volumes of Ganeti's storage provider "archipelago".
-
-    \b
-    Examples:
-      archipelago image import debian-13 debian-13-genericcloud-amd64.qcow2
-      archipelago image list
-      gnt-instance add -t ext --disk 0:size=20G,provider=archipelago,origin=debian-13 ...
-    """
-
-
-@cli.group()
+@click.group()
 def image() -> None:
     """The images that disks are cloned from.
 
@@ -44,9 +27,6 @@ def image() -> None:
       archipelago image import debian-13 debian-13-genericcloud-amd64.qcow2
       archipelago image list
     """
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @image.command("import")
@@ -75,7 +55,7 @@ def import_(name: str, file: Path, format_name: str | None, dry_run: bool, as_js
     with _cluster() as cluster:
         if dry_run:
             importing.refuse_existing(cluster, name)
-            click.echo(f"would import {file} ({source.format}, {_size(source.size)}) as {name}")
+            click.echo(f"would import {file} ({source.format}, {shown_size(source.size)}) as {name}")
             return
         with Progress(quiet=as_json) as progress:
             record = importing.import_image(cluster, name, source, progress.show)
@@ -99,7 +79,9 @@ def list_(as_json: bool) -> None:
         return
     width = max([len(record.name) for record in records], default=0)
     for record in records:
-        click.echo(f"{record.name:{width}}  {_size(record.size_bytes):>10}  {record.sha256[:12]}  {record.imported}")
+        click.echo(
+            f"{record.name:{width}}  {shown_size(record.size_bytes):>10}  {record.sha256[:12]}  {record.imported}"
+        )
 
 
 @image.command("info")
@@ -135,33 +117,15 @@ def remove(name: str, dry_run: bool) -> None:
         if dry_run:
             record = images.record(cluster, name)
             images.refuse_cloned(name, images.clones(cluster, name))
-            click.echo(f"would remove image {name} ({_size(record.size_bytes)})")
+            click.echo(f"would remove image {name} ({shown_size(record.size_bytes)})")
             return
         removed = images.remove(cluster, name)
     click.echo(f"image {name} removed" if removed else f"there is no image {name}, nothing to do", err=not removed)
 
 
-@cli.command("config")
-@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
-def config_(sample: bool) -> None:
-    """Check the configuration file and print what holds on this node.
-
-    \b
-    Examples:
-      archipelago config
-      archipelago config --sample > /etc/ganeti-cloud/archipelago.toml
-    """
-    if sample:
-        click.echo(config.sample(OPTIONS), nl=False)
-        return
-    values = config.load(CONFIG_FILE, OPTIONS, MANUAL)
-    for (section, key), value in values.items():
-        click.echo(f"{section}.{key} = {value}")
-
-
 @contextmanager
 def _cluster() -> Iterator[Cluster]:
-    with connected(Settings.load(CONFIG_FILE)) as cluster:
+    with connected(common.settings()) as cluster:
         yield cluster
 
 
@@ -169,39 +133,9 @@ def _described(record: ImageRecord) -> str:
     return "\n".join(
         [
             f"name:          {record.name}",
-            f"size:          {_size(record.size_bytes)}",
+            f"size:          {shown_size(record.size_bytes)}",
             f"sha256:        {record.sha256}",
             f"source format: {record.source_format}",
             f"imported:      {record.imported}",
         ]
     )
-
-
-def _size(size: int) -> str:
-    if size < MIB:
-        return f"{size} bytes"
-    return f"{size / MIB:.0f} MiB" if size < 10 << 30 else f"{size / (1 << 30):.1f} GiB"
-
-
-# From click 8.2 on the help of a group that is called without a command comes as an error.
-_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
-def main() -> int:
-    """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
-    try:
-        cli.main(standalone_mode=False)
-    except click.UsageError as err:
-        if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
-            click.echo(err.ctx.get_help(), err=True)
-            return 2
-        command = err.ctx.command_path if err.ctx else "archipelago"
-        sys.stderr.write(report(RequestError(err.format_message(), hint=f"see {command} --help")))
-        return 2
-    except click.Abort:
-        sys.stderr.write(report(CloudError("interrupted", hint="nothing half-made is left; start it again")))
-        return 130
-    except CloudError as err:
-        sys.stderr.write(report(err))
-        return err.exit_code
-    return 0

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import rados
 import rbd
 
-from archipelago.cluster import Cluster, errno_of, holders
+from archipelago.rados.cluster import Cluster, errno_of, holders
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
 
 # Longer than any script of ours can run, so that a fenced one never comes back to life.

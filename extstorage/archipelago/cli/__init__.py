@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The program ``archipelago``: what an administrator does with images and volumes."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from archipelago.cli import common
+from archipelago.cli.image import image
+from archipelago.parameters import OPTIONS
+from ganeti_cloud import __version__, config
+from ganeti_cloud.errors import CloudError, RequestError, report
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="archipelago")
+def cli() -> None:
+    """Images and volumes of Ganeti's storage provider "archipelago".
+
+    \b
+    Examples:
+      archipelago image import debian-13 debian-13-genericcloud-amd64.qcow2
+      archipelago image list
+      gnt-instance add -t ext --disk 0:size=20G,provider=archipelago,origin=debian-13 ...
+    """
+
+
+cli.add_command(image)
+
+
+@cli.command("config")
+@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
+def config_(sample: bool) -> None:
+    """Check the configuration file and print what holds on this node.
+
+    \b
+    Examples:
+      archipelago config
+      archipelago config --sample > /etc/ganeti-cloud/archipelago.toml
+    """
+    if sample:
+        click.echo(config.sample(OPTIONS), nl=False)
+        return
+    for (section, key), value in common.config_values().items():
+        click.echo(f"{section}.{key} = {value}")
+
+
+# From click 8.2 on the help of a group that is called without a command comes as an error.
+_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+def main() -> int:
+    """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.UsageError as err:
+        if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
+            click.echo(err.ctx.get_help(), err=True)
+            return 2
+        command = err.ctx.command_path if err.ctx else "archipelago"
+        sys.stderr.write(report(RequestError(err.format_message(), hint=f"see {command} --help")))
+        return 2
+    except click.Abort:
+        sys.stderr.write(report(CloudError("interrupted", hint="nothing half-made is left; start it again")))
+        return 130
+    except CloudError as err:
+        sys.stderr.write(report(err))
+        return err.exit_code
+    return 0

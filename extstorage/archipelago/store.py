@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a driver offers to the rest of the provider, and the choice of the driver. Sizes are in bytes.
+
+Everything here may raise StorageError when the store does not answer, is full or refuses us, and ConfigError when the
+settings name no usable store. What else a method raises stands with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple, Protocol
+
+from archipelago.parameters import Settings
+
+
+class Parent(NamedTuple):
+    """What a volume is cloned from. *text* is what the person wrote; the others say where its data are.
+
+    *of_image* tells whether *holder* is where images are or where volumes are.
+    """
+
+    text: str
+    holder: str
+    snapshot: str
+    of_image: bool
+
+
+class Volumes(Protocol):
+    """Volumes, as Ganeti's scripts need them. Every method can be repeated."""
+
+    def check(self) -> None:
+        """Raise ConfigError when the store that the settings name is not there."""
+
+    def create(self, name: str, size: int, parent: Parent | None) -> None:
+        """Make volume *name* of *size*: a clone of *parent* that shares all data with it, or blank. All or nothing.
+
+        Raises RequestError when the volume exists, when the parent does not, or when it is larger than *size*.
+        """
+
+    def require(self, name: str) -> None:
+        """Raise RequestError when there is no volume *name*."""
+
+    def require_parent(self, parent: Parent) -> None:
+        """Raise RequestError when *parent* is not there."""
+
+    def grow(self, name: str, size: int) -> None:
+        """Make volume *name* at least *size* large; never smaller. Raises RequestError when there is none."""
+
+    def set_metadata(self, name: str, text: str) -> None:
+        """Keep *text* (whose volume it is, as Ganeti says) beside volume *name*. Raises RequestError as grow does."""
+
+    def copy_for_export(self, name: str, copy: str) -> None:
+        """Make volume *copy* with what *name* holds at this moment. An earlier *copy* is replaced."""
+
+    def remove(self, name: str) -> None:
+        """Remove volume *name*, and whatever an interrupted run left of it. Succeeds when there is none."""
+
+
+class Store(Volumes, Protocol):
+    """All that a driver offers."""
+
+    settings: Settings
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """The store that *settings* name; closed at the end of the block."""
+    with _driver(settings) as store:
+        yield store
+
+
+def _driver(settings: Settings) -> AbstractContextManager[Store]:
+    # The import is late because Ceph's bindings alone take as long to load as all the rest of a script.
+    from archipelago.rados import store
+
+    return store.opened(settings)
