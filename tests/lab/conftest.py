@@ -24,6 +24,7 @@ _LABS = {Release.BOOKWORM: ("testbookworm", "198.18.12.0/24"), Release.TRIXIE: (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", action="append", choices=[*Release], help="Release of Debian to test on; repeatable.")
+    parser.addoption("--lab", nargs=2, metavar=("NAME", "SUBNET"), help="Another lab than the usual, for one release.")
     parser.addoption("--keep", action="store_true", help="Leave the labs up at the end.")
 
 
@@ -46,7 +47,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A cluster of three nodes with Ceph, on which the packages of this tree are installed."""
     release: Release = request.param
-    name, subnet = _LABS[release]
+    name, subnet = request.config.getoption("--lab") or _LABS[release]
     # A client that was killed holds its image for 30 s by default; the tests kill some hundred.
     options = (("osd_client_watch_timeout", "2"),)
     made = Lab.up(LabSpec(name=name, release=release, subnet=subnet, nodes=3, ceph_options=options))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from archipelago.parameters import DISK_PARAMETERS
 from lab.lab import Lab
 from lab.node import Node
 from tests.lab.support import MIB, Provider, Result, Store, call, imported
@@ -52,7 +53,7 @@ def test_an_unknown_parameter(provider: Provider, store: Store) -> None:
     assert_refused(
         provider("create", VOL_SIZE="64"),
         "error: unknown disk parameter 'orgin'",
-        "hint: the parameters of this provider are origin, pool, namespace, user",
+        f"hint: the parameters of this provider are {', '.join(DISK_PARAMETERS)}",
     )
     assert provider.volume not in store.names()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from archipelago.parameters import DISK_PARAMETERS
 from lab.console import GuestReport, guest_report
 from lab.golden import GoldenImage, golden
 from lab.lab import Lab
@@ -167,7 +168,7 @@ def test_an_export_holds_the_disk_and_leaves_no_snapshot(instance: Instance, sto
 def test_ganeti_finds_the_provider_valid_on_every_node(lab: Lab) -> None:
     said = lab.master.run(["gnt-storage", "diagnose"], timeout_s=JOB_S)
     assert said.count("status: valid") == len(lab.ganeti_nodes)
-    assert "[parameters: origin, pool, namespace, user]" in said
+    assert f"[parameters: {', '.join(DISK_PARAMETERS)}]" in said
 
 
 def test_cluster_verify_is_content(lab: Lab) -> None:
