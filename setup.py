@@ -14,6 +14,8 @@ setup(
         "archipelago",
         "archipelago.catalogue",
         "archipelago.cli",
+        "archipelago.file",
+        "archipelago.ganeti",
         "archipelago.mapping",
         "archipelago.rados",
     ],

@@ -326,7 +326,11 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 
 def _driver(settings: Settings) -> AbstractContextManager[Store]:
-    # The import is late because Ceph's bindings alone take as long to load as all the rest of a script.
+    # The imports are late because Ceph's bindings alone take as long to load as all the rest of a script.
+    if settings.driver == "file":
+        from archipelago.file import store as files
+
+        return files.opened(settings)
     from archipelago.rados import store
 
     return store.opened(settings)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The store of the driver ``file``: each method is a function of the module that has its one idea."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from archipelago.file import openings, volumes
+from archipelago.file.layout import Layout, of_images, of_volumes, prepared
+from archipelago.file.words import explained
+from archipelago.parameters import Settings
+from archipelago.store import Parent, Progress, Removal, SnapshotRecord, TrashRecord, VolumeRecord
+
+if TYPE_CHECKING:
+    from archipelago.file.openings import Opening
+
+# The imports within the methods are late because Ganeti's scripts need few of these modules.
+
+
+class FileStore:
+    """See the protocols in :mod:`archipelago.store`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def _volumes(self) -> Layout:
+        return prepared(of_volumes(self.settings))
+
+    @cached_property
+    def _images(self) -> Layout:
+        return prepared(of_images(self.settings))
+
+    def check(self) -> None:
+        self._volumes  # noqa: B018 - looking for it is the check
+
+    def create(self, name: str, size: int, parent: Parent | None) -> None:
+        volumes.create(self.settings, name, size, parent)
+
+    def adopt(self, old: str, name: str, size: int) -> None:
+        volumes.adopt(self._volumes, old, name, size)
+
+    def names(self) -> list[str]:
+        from archipelago.file import records
+
+        return records.names(self._volumes, "volumes")
+
+    def describe(self, name: str) -> VolumeRecord:
+        from archipelago.file import describing
+
+        return describing.describe(self._volumes, name)
+
+    def require(self, name: str) -> None:
+        volumes.require(self._volumes, name)
+
+    def require_parent(self, parent: Parent) -> None:
+        volumes.parent_of(self.settings, parent)
+
+    def grow(self, name: str, size: int) -> None:
+        volumes.grow(self._volumes, name, size)
+
+    def set_metadata(self, name: str, text: str) -> None:
+        volumes.set_owner(self._volumes, name, text)
+
+    def copy_for_export(self, name: str, copy: str) -> None:
+        volumes.copy_for_export(self.settings, name, copy)
+
+    def rename(self, name: str, new: str) -> None:
+        volumes.rename(self._volumes, name, new)
+
+    def flatten(self, name: str, progress: Progress) -> None:
+        from archipelago.file import flattening
+
+        flattening.flatten(self._volumes, name, progress)
+
+    def remove(self, name: str) -> Removal:
+        from archipelago.file import records
+
+        record = records.read(self._volumes, "volumes", name)
+        if record is not None and record.snapshots:
+            self.trash(name)
+            return "trashed"
+        return "removed" if volumes.remove(self._volumes, name) else "absent"
+
+    def take_snapshot(self, volume: str, name: str) -> None:
+        from archipelago.file import snapshots
+
+        snapshots.take(self._volumes, volume, name)
+
+    def snapshots(self, volume: str) -> list[SnapshotRecord]:
+        from archipelago.file import snapshots
+
+        return snapshots.listed(self._volumes, volume)
+
+    def roll_back(self, volume: str, name: str, progress: Progress) -> None:
+        from archipelago.file import snapshots
+
+        snapshots.roll_back(self._volumes, volume, name)
+        progress(100)
+
+    def remove_snapshot(self, volume: str, name: str) -> bool:
+        from archipelago.file import snapshots
+
+        return snapshots.remove(self._volumes, volume, name)
+
+    def trash(self, name: str) -> None:
+        from archipelago.file import trash
+
+        trash.put(self._volumes, name, self.settings.keep_days)
+
+    def trashed(self) -> list[TrashRecord]:
+        from archipelago.file import trash
+
+        return trash.listed(self._volumes)
+
+    def restore(self, entry: TrashRecord) -> None:
+        from archipelago.file import trash
+
+        trash.restore(self._volumes, entry)
+
+    def purge(self, entry: TrashRecord) -> bool:
+        from archipelago.file import trash
+
+        return trash.purge(self._volumes, entry)
+
+    def maintaining(self) -> AbstractContextManager[Callable[[], None]]:
+        from archipelago.file import maintaining
+
+        return maintaining.maintaining(self._volumes)
+
+    def too_deep(self) -> list[str]:
+        from archipelago.file import maintaining
+
+        return maintaining.too_deep(self._volumes, self.settings.max_depth)
+
+    def leftovers(self, older_s: float) -> list[str]:
+        return volumes.leftovers(self._volumes, older_s)
+
+    def sweep(self, name: str) -> None:
+        from archipelago.file import maintaining
+
+        maintaining.sweep(self._volumes, name)
+
+    def open_volume(self, name: str, exclusive: bool) -> None:
+        openings.open_volume(self._volumes, name, exclusive=exclusive)
+
+    def close_volume(self, name: str) -> None:
+        openings.close_volume(self._volumes, name)
+
+    def openings(self, name: str) -> list[Opening]:
+        return openings.openings(self._volumes, name)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[FileStore]:
+    """The store in the shared folder that *settings* name."""
+    with explained(settings.folder):
+        yield FileStore(settings)
