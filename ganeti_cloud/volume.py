@@ -13,7 +13,8 @@ from ganeti_cloud.errors import RequestError
 
 MIB = 1 << 20
 
-_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+# The characters in the names of volumes and their snapshots.
+ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 # Names that end so belong to a volume or an image that is still being made and was never published.
 UNFINISHED_SUFFIX = ".unfinished"
@@ -22,7 +23,7 @@ UNFINISHED_SUFFIX = ".unfinished"
 def checked_name(name: str) -> str:
     """*name*, when a volume may be called so. Raises RequestError otherwise."""
     reserved = name.startswith("image.") or name.endswith(UNFINISHED_SUFFIX)
-    if not 0 < len(name) <= 128 or not set(name) <= _ALLOWED or not name[0].isalnum() or reserved:
+    if not 0 < len(name) <= 128 or not set(name) <= ALLOWED or not name[0].isalnum() or reserved:
         raise RequestError(
             f"{name!r} cannot be the name of a volume",
             hint="VOL_NAME comes from Ganeti as <uuid>.ext.disk<N>; run the script the way Ganeti does",

@@ -234,7 +234,7 @@ class Draft(Protocol):
     def clear(self, offset: int, length: int) -> None:
         """Make the block at *offset* zeros that take no space; otherwise like :meth:`write`."""
 
-    def keep(self, sha256: str, blocks: bytes) -> Content:
+    def keep(self, blocks: bytes) -> Content:
         """Store for good what has been written, with its hashes; once, at the end, under the catalogue's lock.
 
         When this returns volumes can be cloned from the content. When it raises, or is not called before the block of
@@ -276,11 +276,12 @@ class Contents(Protocol):
         Raises StorageError when somebody else keeps it for longer than that.
         """
 
-    def drafted(self, name: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
-        """Write a content of *size* for the image *name*: beside *base*, with which it shares what is not written.
+    def drafted(self, name: str, sha256: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
+        """Write the content *sha256* of *size* for the image *name*: beside *base*, sharing what is not written.
 
-        It need not begin as *base* does: :attr:`Draft.blocks` tells. What a writer that died left is cleared away
-        first. Raises RequestError when somebody else writes there: "image NAME is being imported from HOST".
+        Not to be entered under the catalogue's lock, which it takes for a moment. It need not begin as *base* does:
+        :attr:`Draft.blocks` tells. What a writer that died left is cleared away first. Raises RequestError when
+        somebody else writes there: "image 'NAME' is being imported from HOST".
         """
 
     def clone_content(self, name: str, parent: Parent, sha256: str, blocks: bytes) -> Content:
@@ -309,7 +310,7 @@ class Contents(Protocol):
         """
 
     def sweep_contents(self) -> None:
-        """Remove what writers that died have left and nobody writes any more."""
+        """Remove what writers and removers that died have left and nobody uses; under the lock."""
 
 
 class Store(Volumes, Snapshots, Trash, Maintenance, Contents, Protocol):
