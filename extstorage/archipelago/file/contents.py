@@ -14,13 +14,14 @@ from pathlib import Path
 
 from archipelago.file import data, records
 from archipelago.file.layout import Layout
-from archipelago.file.locks import referring, taken
+from archipelago.file.locks import named, referring, taken, waited
 from archipelago.file.openings import this_host
 from archipelago.file.records import Chain, Record, Saved
 from archipelago.file.volumes import now, parent_of
 from archipelago.parameters import Settings
 from archipelago.store import Content, Parent
-from ganeti_cloud.errors import RequestError, StorageError
+from ganeti_cloud.errors import RequestError
+from ganeti_cloud.files import replace_file
 
 _LOCK_S = 60.0
 
@@ -66,6 +67,7 @@ def drafted(layout: Layout, name: str, size: int, base: Content | None) -> Itera
     network to the program that writes is the same.
     """
     data.collect(layout)
+    failure: BaseException | None = None
     with _writing(layout, name), data.drafted(layout, name, "raw") as file:
         record = records.read(layout, "images", _entry(base)) if base else None
         if base is None or record is None or len(record.chain) != 1:
@@ -81,8 +83,14 @@ def drafted(layout: Layout, name: str, size: int, base: Content | None) -> Itera
             yield draft
             if not draft.is_kept:
                 os.unlink(layout.data(file))
+        except BaseException as err:
+            if not draft.is_kept:
+                raise
+            failure = err  # the content is stored: its file is not to be taken for a draft that failed
         finally:
             draft.close()
+    if failure is not None:
+        raise failure
 
 
 @contextmanager
@@ -102,7 +110,6 @@ def _writing(layout: Layout, name: str) -> Iterator[None]:
         os.ftruncate(lock, 0)
         os.pwrite(lock, this_host().encode(), 0)
         yield
-        os.unlink(path)
     finally:
         os.close(lock)
 
@@ -160,16 +167,54 @@ def remove_content(layout: Layout, content: Content) -> bool:
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
     """See :meth:`archipelago.store.Contents.catalogue_locked`."""
-    from archipelago.file.locks import waited
-
-    with waited(layout, "catalogue", "the catalogue", _LOCK_S):
+    with waited(layout, "catalogue", "the catalogue", patience_s=_LOCK_S):
         yield
 
 
+def sweep(layout: Layout) -> None:
+    """See :meth:`archipelago.store.Contents.sweep_contents`."""
+    data.collect(layout)
+    with locked(layout):
+        stored = {f"{entry}.blocks" for entry in records.names(layout, "images")}
+        for name in os.listdir(layout.path("images")):
+            if name.endswith((".blocks", ".tmp")) and name not in stored:
+                os.unlink(layout.path("images", name))
+
+
+def swap(layout: Layout, name: str, old: str | None, new: str | None) -> bool:
+    """See :meth:`archipelago.store.Contents.swap_record`."""
+    path = Path(layout.path("catalogue", f"{name}.json"))
+    with named(layout, name):
+        if catalogued(layout, name) != old:
+            return False
+        if new is not None:
+            replace_file(path, new, mode=0o600)
+        else:
+            path.unlink(missing_ok=True)
+    return True
+
+
+def catalogued(layout: Layout, name: str) -> str | None:
+    """See :meth:`archipelago.store.Contents.record`."""
+    try:
+        with open(layout.path("catalogue", f"{name}.json"), encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def catalogue(layout: Layout) -> dict[str, str]:
+    """See :meth:`archipelago.store.Contents.records`."""
+    names = [name.removesuffix(".json") for name in sorted(os.listdir(layout.path("catalogue"))) if name[0] != "."]
+    found = {name: catalogued(layout, name) for name in names}
+    return {name: text for name, text in found.items() if text is not None}
+
+
 def _store(layout: Layout, content: Content, chain: Chain, size: int, known: bytes) -> None:
-    if not known:
-        raise StorageError("a content without hashes", hint="import it again")
-    data.write_durably(_blocks_path(layout, content), known)
+    with open(_blocks_path(layout, content), "wb") as stream:
+        stream.write(known)
+        stream.flush()
+        os.fsync(stream.fileno())
     saved = Saved(content.snapshot, chain, size, now())
     records.write(layout, "images", Record(_entry(content), chain, now(), now(), snapshots=(saved,)))
 

@@ -23,7 +23,9 @@ from ganeti_cloud.process import run
 _FICLONE = 0x40049409  # linux/fs.h
 # What file systems answer that cannot share data between files, or not between these two.
 _NO_REFLINKS = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.EINVAL, errno.ENOSYS)
+_PUNCH_HOLE, _KEEP_SIZE = 2, 1  # linux/falloc.h
 _QEMU_IMG_S = 60.0
+_COPY_S = 6 * 3600.0
 _HINT = "see whether the shared folder answers, and `df` for it"
 
 
@@ -104,6 +106,25 @@ def make_durable(layout: Layout, file: str) -> None:
     finally:
         os.close(descriptor)
     _sync_folder(layout)
+
+
+def make_copy(layout: Layout, file: str, source: str) -> None:
+    """Make *file* a copy of the file *source*, with its holes."""
+    argv = ["cp", "--reflink=never", "--sparse=always", "--", layout.data(source), layout.data(file)]
+    run(argv, timeout_s=_COPY_S, hint=_HINT)
+
+
+def punch_hole(descriptor: int, offset: int, length: int) -> None:
+    """Make the *length* bytes at *offset* of a file zeros, which take no space where the file system can have it so."""
+    import ctypes  # only who imports images needs it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    where = (ctypes.c_int64(offset), ctypes.c_int64(length))
+    if libc.fallocate(descriptor, _PUNCH_HOLE | _KEEP_SIZE, *where) == 0:
+        return
+    if ctypes.get_errno() != errno.EOPNOTSUPP:
+        raise OSError(ctypes.get_errno(), "fallocate")
+    os.pwrite(descriptor, bytes(length), offset)
 
 
 def make_larger(path: str, size: int) -> None:

@@ -26,34 +26,38 @@ def named(layout: Layout, *names: str) -> Iterator[None]:
     """Nobody else changes the records of *names* within the block. Raises StorageError when that cannot be had."""
     with ExitStack() as held:
         for number in sorted({sum(name.encode()) % _NAMES for name in names}):
-            held.enter_context(_locked(layout, str(number), names[0], fcntl.LOCK_EX))
+            held.enter_context(waited(layout, str(number), names[0]))
         yield
 
 
 @contextmanager
 def referring(layout: Layout) -> Iterator[None]:
     """Within the block no data of this pool is removed: what a record names can be built upon."""
-    with _locked(layout, "references", "its data", fcntl.LOCK_SH):
+    with waited(layout, "references", "its data", shared=True):
         yield
 
 
 @contextmanager
 def dropping(layout: Layout) -> Iterator[None]:
     """Within the block no new record refers to data of this pool."""
-    with _locked(layout, "references", "its data", fcntl.LOCK_EX):
+    with waited(layout, "references", "its data"):
         yield
 
 
 @contextmanager
-def _locked(layout: Layout, lock: str, what: str, kind: int) -> Iterator[None]:
+def waited(
+    layout: Layout, lock: str, what: str, *, shared: bool = False, patience_s: float = _PATIENCE_S
+) -> Iterator[None]:
+    """Hold *lock* within the block, which is about *what*. Raises StorageError when that cannot be had in time."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     path = layout.path("locks", lock)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        end = time.monotonic() + _PATIENCE_S
+        end = time.monotonic() + patience_s
         while not _try(descriptor, kind):
             if time.monotonic() > end:
                 raise StorageError(
-                    f"another node has been busy with {what} in {layout.path()} for {_PATIENCE_S:g} s",
+                    f"another node has been busy with {what} in {layout.path()} for {patience_s:g} s",
                     hint="try again; after the crash of a node NFS needs up to two minutes to free its locks",
                 )
             time.sleep(0.01)

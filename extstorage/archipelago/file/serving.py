@@ -48,7 +48,7 @@ def served(settings: Settings, volume: str) -> Iterator[list[str]]:
 def _refuse_second(volume: str, hosts: list[str]) -> None:
     if hosts:
         raise StorageError(
-            f"volume {volume} is an overlay and attached on {', '.join(hosts)}; an overlay can be on one node at a time",
+            f"volume {volume} is an overlay, attached on {', '.join(hosts)}; one can be on one node at a time",
             hint=f"`archipelago volume flatten {volume}` there makes it fit for live migration; otherwise use "
             "`gnt-instance failover`, or `gnt-instance deactivate-disks`",
         )

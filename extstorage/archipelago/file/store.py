@@ -12,7 +12,17 @@ from archipelago.file import openings, volumes
 from archipelago.file.layout import Layout, of_images, of_volumes, prepared
 from archipelago.file.words import explained
 from archipelago.parameters import Settings
-from archipelago.store import Parent, Progress, Removal, SnapshotRecord, TrashRecord, VolumeRecord
+from archipelago.store import (
+    Content,
+    Draft,
+    Parent,
+    Progress,
+    Reader,
+    Removal,
+    SnapshotRecord,
+    TrashRecord,
+    VolumeRecord,
+)
 
 if TYPE_CHECKING:
     from archipelago.file.openings import Opening
@@ -143,6 +153,66 @@ class FileStore:
         from archipelago.file import maintaining
 
         maintaining.sweep(self._volumes, name)
+
+    def record(self, name: str) -> str | None:
+        from archipelago.file import contents
+
+        return contents.catalogued(self._images, name)
+
+    def records(self) -> dict[str, str]:
+        from archipelago.file import contents
+
+        return contents.catalogue(self._images)
+
+    def swap_record(self, name: str, old: str | None, new: str | None) -> bool:
+        from archipelago.file import contents
+
+        return contents.swap(self._images, name, old, new)
+
+    def catalogue_locked(self) -> AbstractContextManager[None]:
+        from archipelago.file import contents
+
+        return contents.locked(self._images)
+
+    def drafted(self, name: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
+        from archipelago.file import contents
+
+        return contents.drafted(self._images, name, size, base)
+
+    def clone_content(self, name: str, parent: Parent, sha256: str, blocks: bytes) -> Content:
+        from archipelago.file import contents
+
+        return contents.clone_content(self.settings, self._images, name, parent, sha256, blocks)
+
+    def blocks(self, content: Content) -> bytes:
+        from archipelago.file import contents
+
+        return contents.blocks(self._images, content)
+
+    def reading(self, parent: Parent) -> AbstractContextManager[Reader]:
+        from archipelago.file import reading
+
+        return reading.reading(self.settings, parent)
+
+    def contents(self) -> list[Content]:
+        from archipelago.file import contents
+
+        return contents.contents(self._images)
+
+    def children(self, content: Content) -> list[str]:
+        from archipelago.file import contents
+
+        return contents.children(self._images, content)
+
+    def remove_content(self, content: Content) -> bool:
+        from archipelago.file import contents
+
+        return contents.remove_content(self._images, content)
+
+    def sweep_contents(self) -> None:
+        from archipelago.file import contents
+
+        contents.sweep(self._images)
 
     def open_volume(self, name: str, exclusive: bool) -> None:
         openings.open_volume(self._volumes, name, exclusive=exclusive)

@@ -68,5 +68,5 @@ def unmap(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> b
 
 
 def _knows(settings: Settings, mapper: Mapper) -> bool:
-    """Whether *mapper* can have a device of a volume of this driver: the kernel's clients know Ceph and nothing else."""
+    """Whether *mapper* can make a device of a volume of this driver: the kernel's clients know Ceph alone."""
     return settings.driver == "rados" or mapper.name == FuseLoop.name
