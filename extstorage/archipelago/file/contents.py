@@ -29,11 +29,11 @@ _LOCK_S = 60.0
 class FileDraft:
     """See :class:`archipelago.store.Draft`."""
 
-    def __init__(self, layout: Layout, name: str, file: str, blocks: bytes, chain: Chain) -> None:
+    def __init__(self, layout: Layout, content: Content, file: str, blocks: bytes) -> None:
         self.blocks = blocks
         self._layout = layout
-        self._name = name
-        self._chain = chain
+        self._content = content
+        self._chain = (file,)
         self._descriptor = os.open(layout.data(file), os.O_RDWR)
         self.is_kept = False
 
@@ -46,13 +46,11 @@ class FileDraft:
     def clear(self, offset: int, length: int) -> None:
         data.punch_hole(self._descriptor, offset, length)
 
-    def keep(self, sha256: str, blocks: bytes) -> Content:
+    def keep(self, blocks: bytes) -> Content:
         os.fsync(self._descriptor)
-        content = Content(self._name, sha256)
-        size = os.fstat(self._descriptor).st_size
-        _store(self._layout, content, self._chain, size, blocks)
+        _store(self._layout, self._content, self._chain, os.fstat(self._descriptor).st_size, blocks)
         self.is_kept = True
-        return content
+        return self._content
 
     def close(self) -> None:
         """Let go of the file."""
@@ -60,7 +58,7 @@ class FileDraft:
 
 
 @contextmanager
-def drafted(layout: Layout, name: str, size: int, base: Content | None) -> Iterator[FileDraft]:
+def drafted(layout: Layout, name: str, sha256: str, size: int, base: Content | None) -> Iterator[FileDraft]:
     """See :meth:`archipelago.store.Contents.drafted`.
 
     Where the file system has no reflinks, *base* is copied; nothing is shared then, but what is read and sent over the
@@ -78,7 +76,7 @@ def drafted(layout: Layout, name: str, size: int, base: Content | None) -> Itera
             if not data.make_reflink(layout, file, record.chain[0]):
                 data.make_copy(layout, file, record.chain[0])
             os.truncate(layout.data(file), size)
-        draft = FileDraft(layout, name, file, known, (file,))
+        draft = FileDraft(layout, Content(name, sha256), file, known)
         try:
             yield draft
             if not draft.is_kept:
@@ -174,11 +172,10 @@ def locked(layout: Layout) -> Iterator[None]:
 def sweep(layout: Layout) -> None:
     """See :meth:`archipelago.store.Contents.sweep_contents`."""
     data.collect(layout)
-    with locked(layout):
-        stored = {f"{entry}.blocks" for entry in records.names(layout, "images")}
-        for name in os.listdir(layout.path("images")):
-            if name.endswith((".blocks", ".tmp")) and name not in stored:
-                os.unlink(layout.path("images", name))
+    stored = {f"{entry}.blocks" for entry in records.names(layout, "images")}
+    for name in os.listdir(layout.path("images")):
+        if name.endswith((".blocks", ".tmp")) and name not in stored:
+            os.unlink(layout.path("images", name))
 
 
 def swap(layout: Layout, name: str, old: str | None, new: str | None) -> bool:

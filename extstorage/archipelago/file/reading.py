@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading what does not change any more: a content, or a snapshot of a volume. See :class:`archipelago.store.Reader`."""
+"""Reading what does not change any more: a content, or a snapshot. See :class:`archipelago.store.Reader`."""
 
 from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 from archipelago.file.data import format_of
@@ -37,16 +39,18 @@ class FileReader:
     def __init__(self, size: int, pieces: list[Piece]) -> None:
         self.size = size
         self._pieces = pieces
+        self._ends = [piece.start + piece.length for piece in pieces]
 
     def extents(self) -> Iterator[tuple[int, int]]:
         yield from ((piece.start, piece.length) for piece in self._pieces)
 
     def read(self, offset: int, length: int) -> bytes:
         found = bytearray(length)
-        for piece in self._pieces:
+        for piece in islice(self._pieces, bisect_right(self._ends, offset), None):
+            if piece.start >= offset + length:
+                break
             begin, end = max(offset, piece.start), min(offset + length, piece.start + piece.length)
-            if begin < end:
-                found[begin - offset : end - offset] = _read(piece, begin - piece.start, end - begin)
+            found[begin - offset : end - offset] = _read(piece, begin - piece.start, end - begin)
         return bytes(found)
 
 
@@ -67,7 +71,7 @@ def reading(settings: Settings, parent: Parent) -> Iterator[FileReader]:
     with ExitStack() as files:
         with referring(layout):  # what is open stays readable, whoever removes it
             layout, saved = parent_of(settings, parent)
-            descriptors = {layout.data(file): _opened(files, layout.data(file)) for file in saved.chain}
+            descriptors = [_opened(files, layout.data(file)) for file in saved.chain]
             pieces = list(_pieces(layout, saved, descriptors))
         yield FileReader(saved.size, pieces)
 
@@ -78,10 +82,9 @@ def _opened(files: ExitStack, path: str) -> int:
     return descriptor
 
 
-def _pieces(layout: Layout, saved: Saved, descriptors: dict[str, int]) -> Iterator[Piece]:
+def _pieces(layout: Layout, saved: Saved, descriptors: list[int]) -> Iterator[Piece]:
     top = layout.data(saved.chain[0])
     argv = ["qemu-img", "map", "--force-share", "--output=json", "-f", format_of(top), top]
     for entry in json.loads(run(argv, timeout_s=_MAP_S)):
         if entry["data"] and not entry["zero"]:
-            descriptor = descriptors[os.path.normpath(entry["filename"])]
-            yield Piece(entry["start"], entry["length"], descriptor, entry["offset"])
+            yield Piece(entry["start"], entry["length"], descriptors[entry["depth"]], entry["offset"])

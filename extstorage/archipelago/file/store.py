@@ -174,10 +174,10 @@ class FileStore:
 
         return contents.locked(self._images)
 
-    def drafted(self, name: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
+    def drafted(self, name: str, sha256: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
         from archipelago.file import contents
 
-        return contents.drafted(self._images, name, size, base)
+        return contents.drafted(self._images, name, sha256, size, base)
 
     def clone_content(self, name: str, parent: Parent, sha256: str, blocks: bytes) -> Content:
         from archipelago.file import contents

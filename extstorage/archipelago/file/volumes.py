@@ -7,6 +7,7 @@ import datetime
 import os
 import time
 
+from archipelago.catalogue import images
 from archipelago.file import data, openings, records
 from archipelago.file.layout import Layout, of_images, of_volumes, prepared
 from archipelago.file.locks import is_held, named, referring
@@ -16,7 +17,6 @@ from archipelago.ganeti.ssconf import cluster_name
 from archipelago.parameters import Settings
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
-from ganeti_cloud.volume import MIB
 
 
 def now() -> str:
@@ -45,10 +45,7 @@ def parent_of(settings: Settings, parent: Parent) -> tuple[Layout, Saved]:
         record = records.read(layout, "volumes", parent.holder)
     saved = record and record.snapshot(parent.snapshot)
     if saved is None:
-        raise RequestError(
-            f"there is no {parent.text} to clone from",
-            hint="`archipelago image list` and `archipelago snapshot list` show what there is",
-        )
+        raise images.missing(parent.text)
     return layout, saved
 
 
@@ -70,7 +67,7 @@ def create(settings: Settings, name: str, size: int, parent: Parent | None) -> N
         holder, _ = parent_of(settings, parent)
         with referring(holder):
             _, saved = parent_of(settings, parent)
-            _refuse_too_large(parent.text, saved.size, size)
+            images.refuse_too_large(parent.text, saved.size, at_most=size)
             with data.duplicate(layout, name, saved.chain, size) as chain:
                 _write_new(layout, Record(name, chain, now(), now(), origin=parent.text))
 
@@ -85,15 +82,6 @@ def _refuse_existing(layout: Layout, name: str) -> None:
             f"volume {name} exists already",
             hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
             f"`archipelago volume remove {name}`, and try again",
-        )
-
-
-def _refuse_too_large(text: str, size: int, at_most: int) -> None:
-    if size > at_most:
-        needed = -(-size // MIB)
-        raise RequestError(
-            f"{text} is {needed} MiB large and does not fit into a disk of {at_most // MIB} MiB",
-            hint=f"give the disk size={needed}M or more",
         )
 
 
@@ -158,7 +146,7 @@ def adopt(layout: Layout, old: str, name: str, size: int) -> None:
             f"volume {old} belongs to {record.owner}",
             hint="detach it from its instance and run `archipelago volume disown`, or clone from a snapshot of it",
         )
-    _refuse_too_large(f"volume {old}", held, size)
+    images.refuse_too_large(old, held, at_most=size)
     rename(layout, old, name)
     grow(layout, name, size)
 
