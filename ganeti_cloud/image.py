@@ -127,9 +127,7 @@ class Image(NamedTuple):
     @classmethod
     def decode(cls, name: str, text: str) -> Image:
         """The reverse of :meth:`encode`. What a later release added is passed over."""
-        versions = (
-            Version(*(entry[field] for field in Version._fields)) for entry in json.loads(text)["versions"]
-        )
+        versions = (Version(*(entry[field] for field in Version._fields)) for entry in json.loads(text)["versions"])
         return cls(name, tuple(versions))
 
 

@@ -14,7 +14,9 @@ import pytest
 
 from lab.lab import Lab
 from lab.spec import LabSpec, Release
-from tests.lab.support import Provider, Store
+from tests.lab import backends
+from tests.lab.backends import Backend
+from tests.lab.support import Provider
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
 
@@ -32,6 +34,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lab" in metafunc.fixturenames:
         releases = metafunc.config.getoption("--release") or [Release.TRIXIE]
         metafunc.parametrize("lab", [Release(release) for release in releases], indirect=True, scope="session")
+    if "backend" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("backends")
+        names = marker.args if marker else getattr(metafunc.module, "BACKENDS", ("rados",))
+        metafunc.parametrize("backend", names, indirect=True, scope="module")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,17 +62,24 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         made.down()
 
 
+@pytest.fixture(scope="module")
+def backend(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The store that the nodes use in this module's tests: Ceph, or for BACKENDS of the module one after the other."""
+    with backends.used(lab, getattr(request, "param", "rados")) as backend:
+        yield backend
+
+
 @pytest.fixture
-def store(lab: Lab) -> Iterator[Store]:
-    """The Ceph of the lab; after the test nothing may be in its pool that was not there before."""
-    store = Store(lab)
+def store(backend: Backend) -> Iterator[Backend]:
+    """The store of the test; after it nothing may be there that was not there before."""
+    store = backend
     before = store.objects()
     yield store
     assert store.objects() == before
 
 
 @pytest.fixture
-def provider(lab: Lab, store: Store) -> Iterator[Provider]:
+def provider(lab: Lab, store: Backend) -> Iterator[Provider]:
     """The scripts of the provider on node 1, for a volume of its own; the node is left without a trace of it."""
     provider = Provider(lab.node(1), f"{os.urandom(16).hex()}.ext.disk0")
     yield provider

@@ -7,15 +7,17 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.ceph import data_bytes
 from lab.lab import Lab
 from lab.node import Node
 from lab.spec import STORE
 
+CONFIG = "/etc/ganeti-cloud/archipelago.toml"
 SCRIPTS = "/usr/share/ganeti/extstorage/archipelago"
 MIB = 1 << 20
 # More than any call may take; one that needs it has hung.
@@ -111,6 +113,36 @@ class Store:
         info = json.loads(self.node.run(["rbd", "info", "--format=json", name], timeout_s=60))
         assert isinstance(info, dict)
         return info
+
+    def use(self) -> None:
+        """Make the nodes keep their volumes here."""
+        for node in self.lab.ganeti_nodes:
+            node.run(["rm", "-f", CONFIG], timeout_s=30)
+
+    def size(self, volume: str) -> int:
+        """The size of *volume* in bytes."""
+        size = self.info(volume)["size"]
+        assert isinstance(size, int)
+        return size
+
+    def owner(self, volume: str) -> str:
+        """What Ganeti said of whose *volume* is."""
+        key = "ganeti-cloud.volume.metadata"
+        return self.node.run(["rbd", "image-meta", "get", volume, key], timeout_s=30).strip()
+
+    def shares(self, volume: str) -> bool:
+        """Whether *volume* shares data with its parent."""
+        return "parent" in self.info(volume)
+
+    def used(self) -> int:
+        """Bytes that are taken by data."""
+        return data_bytes(self.node)
+
+    def silent(self) -> Callable[[], object]:
+        """Stop answering; returns what ends that."""
+        units = ["lab-ceph-mon", "lab-ceph-osd0"]
+        self.node.run(["systemctl", "kill", "--signal=STOP", *units], timeout_s=30)
+        return lambda: self.node.run(["systemctl", "kill", "--signal=CONT", *units], timeout_s=30)
 
     def put(self, path: Path) -> str:
         """Where the nodes see the file *path* of this machine, which is copied for them."""
