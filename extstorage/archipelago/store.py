@@ -30,10 +30,11 @@ class VolumeRecord(NamedTuple):
     """What the store knows of a volume.
 
     *used* is about what it takes itself, without what it shares with its origin. Times are ISO 8601 in UTC:
-    *created*, and *named* when it got its present name. *origin* is what a person wrote (``debian-12``,
-    ``snapshot:VOLUME@SNAPSHOT``), empty for a blank one. *owner* is what Ganeti said last of whose disk it is,
-    *cluster* the Ganeti cluster that it was made in; both may be empty. *depth* is the number of volumes and images
-    below it whose data it shares. *snapshots* are those that a person took, *clones* the volumes made of any snapshot,
+    *created*, and *touched* when it got its present name, or was opened or closed last. *origin* is what a person
+    wrote (``debian-12``, ``snapshot:VOLUME@SNAPSHOT``), empty for a blank one. *owner* is what Ganeti said last of
+    whose disk it is, *cluster* the Ganeti cluster that it was made for; both may be empty. *depth* is the number of
+    volumes and images below it whose data it shares. *snapshots* are those that a person took, *clones* the volumes
+    made of any snapshot,
     *opened_by* the hosts that have it open, or say they have.
     """
 
@@ -41,7 +42,7 @@ class VolumeRecord(NamedTuple):
     size: int
     used: int
     created: str
-    named: str
+    touched: str
     origin: str
     owner: str
     cluster: str
@@ -94,16 +95,17 @@ class Volumes(Protocol):
     def check(self) -> None:
         """Raise ConfigError when the store that the settings name is not there."""
 
-    def create(self, name: str, size: int, parent: Parent | None) -> None:
+    def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
         """Make volume *name* of *size*: a clone of *parent* that shares all data with it, or blank. All or nothing.
 
-        The name of this node's Ganeti cluster and the depth are kept with it; one that is deeper than
-        ``settings.max_depth`` is listed by :meth:`Maintenance.too_deep`. It has no owner, whatever its parent had.
+        *cluster* is the Ganeti cluster that it is made for, and that may collect it as garbage; empty when a person
+        makes it. It is kept with the volume, and so is the depth; one that is deeper than ``settings.max_depth`` is
+        listed by :meth:`Maintenance.too_deep`. The volume has no owner, whatever its parent had.
         Raises RequestError when the volume exists, when the parent does not, or when it is larger than *size*.
         """
 
-    def adopt(self, old: str, name: str, size: int) -> None:
-        """Make volume *old*, with its data and snapshots, the volume *name*, and at least *size* large.
+    def adopt(self, old: str, name: str, size: int, cluster: str) -> None:
+        """Make volume *old*, with its data and snapshots, the volume *name* of *cluster*, and at least *size* large.
 
         An interrupted call is completed by the next. Raises RequestError when *name* exists, when *old* does not, has
         an owner, or is larger than *size*, and StorageError when somebody has it open.
@@ -131,8 +133,11 @@ class Volumes(Protocol):
         """Make volume *copy* with what *name* holds at this moment. An earlier *copy* is replaced."""
 
     def rename(self, name: str, new: str) -> None:
-        """Call volume *name* by the name *new*, with all that is kept beside it. Interrupted, it is completed by the
-        next call. Raises RequestError when *new* exists, and StorageError when somebody has the volume open."""
+        """Call volume *name* by the name *new*, with all that is kept beside it but its cluster: it is a person's now.
+
+        Interrupted, it is completed by the next call. Raises RequestError when *new* exists, and StorageError when
+        somebody has the volume open.
+        """
 
     def flatten(self, name: str, progress: Progress) -> None:
         """Give volume *name* all its data, so that it shares none with its origin, and take it off the list of those
@@ -183,7 +188,8 @@ class Trash(Protocol):
         """What is in the trash, the oldest removal first. No entry of what only clones keep, such as removed images."""
 
     def restore(self, entry: TrashRecord) -> None:
-        """Make *entry* the volume of its name again. It has no owner then. Raises RequestError when the name is taken,
+        """Make *entry* the volume of its name again. It has no owner and no cluster then, so that it is not collected
+        as garbage. Raises RequestError when the name is taken,
         or when the entry is not there any more."""
 
     def purge(self, entry: TrashRecord) -> bool:
@@ -194,10 +200,9 @@ class Trash(Protocol):
 class Maintenance(Protocol):
     """What has to be done in a store from time to time."""
 
-    def maintaining(self) -> AbstractContextManager[Callable[[], None]]:
-        """Within the block this is the only client that maintains the store. It gives what has to be called every ten
-        seconds or more often, for the others not to take this one for dead. Raises StorageError, which names the
-        host, when another one is at it."""
+    def maintaining(self) -> AbstractContextManager[None]:
+        """Within the block this is the only client that maintains the store. Raises StorageError, which names the
+        host, when another one is at it. A client that died is forgotten within a minute."""
 
     def too_deep(self) -> list[str]:
         """Volumes that share data through more levels than ``settings.max_depth``, the shallowest first."""
