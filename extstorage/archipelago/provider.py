@@ -47,7 +47,7 @@ def _create(request: Request, settings: Settings, env: Mapping[str, str]) -> str
     refuse_unknown(request.parameters)
     origin = request.parameters.get("origin")
     with opened(settings) as store:
-        parent = None if origin is None else images.origin(origin)
+        parent = None if origin is None else images.origin(store, origin)
         store.create(request.volume, request.size_mib * MIB, parent)
     return ""
 
@@ -109,7 +109,7 @@ def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str
     with opened(settings) as store:
         store.check()
         if "origin" in request.parameters:
-            store.require_parent(images.origin(request.parameters["origin"]))
+            store.require_parent(images.origin(store, request.parameters["origin"]))
     return ""
 
 
