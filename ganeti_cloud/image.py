@@ -29,7 +29,8 @@ SHORT = 12
 _DIGITS = 64
 
 _MARK = "@sha256:"
-_SNAPSHOT = "snapshot:"
+# What stands before the name of a snapshot in origin=.
+SNAPSHOT = "snapshot:"
 
 # The largest value of a property, and of all of one version.
 _VALUE = 4096
@@ -85,8 +86,8 @@ def parse_snapshot(text: str) -> SnapshotReference:
 
 def parse_origin(text: str) -> Reference | SnapshotReference:
     """What ``origin=`` of a disk means: a reference, or ``snapshot:VOLUME@SNAP``. Raises RequestError."""
-    if text.startswith(_SNAPSHOT):
-        return parse_snapshot(text.removeprefix(_SNAPSHOT))
+    if text.startswith(SNAPSHOT):
+        return parse_snapshot(text.removeprefix(SNAPSHOT))
     return parse_reference(text)
 
 

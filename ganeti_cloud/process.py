@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 from ganeti_cloud.errors import CommandError
 
@@ -55,6 +56,30 @@ def follow(
     shown: str = "",
 ) -> None:
     """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
+    stream(
+        argv,
+        lambda piece: on_text(piece.decode(errors="replace")),
+        timeout_s=timeout_s,
+        env=env,
+        hint=hint,
+        shown=shown,
+    )
+
+
+def stream(
+    argv: Sequence[str],
+    on_bytes: Callable[[bytes], None],
+    *,
+    timeout_s: float,
+    stdin: IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    hint: str = "",
+    shown: str = "",
+) -> None:
+    """Like :func:`follow`, for a program that turns the file *stdin* into other bytes.
+
+    When *on_bytes* raises, the program is killed.
+    """
     # Imported here: the hot verbs of Ganeti scripts run without these.
     import selectors
     import tempfile
@@ -66,7 +91,7 @@ def follow(
         try:
             process = subprocess.Popen(
                 list(argv),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin or subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**BASE_ENV, **(env or {})},
@@ -80,15 +105,62 @@ def follow(
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
                     raise _late(shown, timeout_s, hint)
-                piece = os.read(process.stdout.fileno(), 4096)
+                piece = os.read(process.stdout.fileno(), 1 << 16)
                 if not piece:
                     break
-                on_text(piece.decode(errors="replace"))
+                on_bytes(piece)
             process.wait(timeout=max(0.1, end - time.monotonic()))
         if process.returncode != 0:
             errors.seek(0)
             text = errors.read().decode(errors="replace")
             raise CommandError(_failure(shown, process.returncode, text), status=process.returncode, hint=hint)
+
+
+class Server:
+    """A program that runs beside us; see :func:`serving`."""
+
+    def __init__(self, process: _AnyProcess, errors: IO[bytes], shown: str, hint: str) -> None:
+        self._process, self._errors, self._shown, self._hint = process, errors, shown, hint
+
+    def check(self) -> None:
+        """Raise CommandError when the program has ended."""
+        status = self._process.poll()
+        if status is not None:
+            self._errors.seek(0)
+            text = self._errors.read().decode(errors="replace")
+            raise CommandError(_failure(self._shown, status, text), status=status, hint=self._hint)
+
+
+@contextmanager
+def serving(argv: Sequence[str], *, timeout_s: float, hint: str = "", shown: str = "") -> Iterator[Server]:
+    """Have the program *argv* run within the block; at its end, or after *timeout_s*, it is killed with all it started.
+
+    Raises CommandError when the program cannot be started.
+    """
+    import tempfile
+    import threading
+
+    shown = shown or _shown(argv)
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=BASE_ENV,
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
+        limit = threading.Timer(timeout_s, _kill, (process,))
+        limit.daemon = True
+        limit.start()
+        try:
+            yield Server(process, errors, shown, hint)
+        finally:
+            limit.cancel()
+            _kill(process)
 
 
 def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> subprocess.Popen[str]:

@@ -217,7 +217,7 @@ class Maintenance(Protocol):
 
 
 class Content(NamedTuple):
-    """Where one content of images lies: a :class:`Parent` of volumes. *snapshot* is the SHA-256 of the whole, in hex."""
+    """Where one content of images lies, as :class:`Parent` says; *snapshot* is the SHA-256 of the whole, in hex."""
 
     holder: str
     snapshot: str
