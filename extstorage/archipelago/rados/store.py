@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from archipelago.parameters import Settings
-from archipelago.rados import volumes
+from archipelago.rados import openings, volumes
 from archipelago.rados.cluster import Cluster, connected
-from archipelago.store import Parent
+from archipelago.store import Opened, Opening, Parent
 
 
 class RadosStore:
@@ -42,6 +42,18 @@ class RadosStore:
 
     def remove(self, name: str) -> None:
         volumes.remove(self.cluster, name)
+
+    def openings(self, name: str) -> list[Opening]:
+        return openings.openings(self.cluster, name)
+
+    def open_volume(self, name: str, *, exclusive: bool) -> Opened:
+        return openings.open_volume(self.cluster, name, exclusive=exclusive)
+
+    def renew_opening(self, name: str) -> bool:
+        return openings.renew(self.cluster, name)
+
+    def close_volume(self, name: str) -> None:
+        openings.close_volume(self.cluster, name)
 
 
 @contextmanager
