@@ -123,14 +123,20 @@ def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 
 
 def _open(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
-    """Nothing to do: librbd and krbd hand the exclusive lock of an image over to whoever writes next.
+    from archipelago import opening
 
-    During a live migration both nodes have the volume open, so nothing exclusive may be taken here.
-    """
+    assert request.exclusive is not None
+    for fenced in opening.open_volume(request.volume, settings, exclusive=request.exclusive):
+        sys.stderr.write(f"open: {fenced.host} had {request.volume} open since {fenced.since}, and is fenced from it\n")
     return ""
 
 
-_close = _open
+def _close(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    from archipelago import opening
+
+    opening.close_volume(request.volume, settings)
+    return ""
+
 
 _Verb = Callable[[Request, Settings, Mapping[str, str]], str]
 

@@ -2,7 +2,7 @@
 """Where everything of one pool lies below the shared folder.
 
 ``volumes/<volume>.json``  what the volume is; it exists when this file does, and changes when this file is replaced
-``data/<name>.<token>.raw|qcow2``  content; such a file never gets another name, so that overlays find what is below them
+``data/<name>.<token>.raw|qcow2``  content; such a file keeps its name, so that overlays find what is below them
 ``making/<file of data>``  locked by who makes that file; with a free lock it is to be removed if nothing refers to it
 ``images/``, ``catalogue/``, ``trash/``  records of images, the catalogue, and volumes that were removed
 ``open/<volume>/``  who has the volume attached and open

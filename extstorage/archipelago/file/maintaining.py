@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from archipelago.file import data, records
@@ -15,9 +15,8 @@ from ganeti_cloud.errors import StorageError
 
 
 @contextmanager
-def maintaining(layout: Layout) -> Iterator[Callable[[], None]]:
-    """See :meth:`archipelago.store.Maintenance.maintaining`. The lock goes with this process: nothing has to be said
-    meanwhile."""
+def maintaining(layout: Layout) -> Iterator[None]:
+    """See :meth:`archipelago.store.Maintenance.maintaining`."""
     path = layout.path("locks", "maintaining")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     lock = taken(path)
@@ -31,7 +30,7 @@ def maintaining(layout: Layout) -> Iterator[Callable[[], None]]:
     try:
         os.ftruncate(lock, 0)
         os.pwrite(lock, this_host().encode(), 0)
-        yield lambda: None
+        yield
     finally:
         os.close(lock)
 

@@ -14,20 +14,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from archipelago.file.layout import Layout
 from archipelago.file.locks import is_held, named, taken
+from archipelago.store import Opened, Opening
 from ganeti_cloud.errors import StorageError
 from ganeti_cloud.files import replace_file
-
-
-class Opening(NamedTuple):
-    """One node's use of a volume: on *host*, *exclusive* or shared, *since* a time (ISO 8601, UTC)."""
-
-    host: str
-    exclusive: bool
-    since: str
 
 
 def this_host() -> str:
@@ -54,23 +46,31 @@ def attached(layout: Layout, volume: str) -> list[str]:
 
 
 def openings(layout: Layout, volume: str) -> list[Opening]:
-    """The openings of *volume* by living nodes."""
-    alive = attached(layout, volume)
-    return [opening for opening in _all(layout, volume) if opening.host in alive]
+    """See :meth:`archipelago.store.Openings.openings`."""
+    found = []
+    for host in _hosts(layout, volume, "json"):
+        try:
+            with open(_path(layout, volume, host, "json"), encoding="utf-8") as stream:
+                found.append(Opening(**json.loads(stream.read())))
+        except FileNotFoundError:
+            continue  # closed since it was listed
+    return found
 
 
-def open_volume(layout: Layout, volume: str, *, exclusive: bool) -> None:
-    """Have *volume* open on this node; an earlier opening of it here is replaced.
+def open_volume(layout: Layout, volume: str, *, exclusive: bool) -> Opened:
+    """See :meth:`archipelago.store.Openings.open_volume`.
 
-    Openings of dead nodes are taken away. Raises StorageError when a living one has it open and either of the two
-    wants it for itself.
+    A node whose lock is free is dead, or the file system has taken the lock from it: it is fenced by that. One that is
+    alive cannot be fenced.
     """
     with named(layout, volume):
         alive = attached(layout, volume)
-        for other in _all(layout, volume):
+        fenced = []
+        for other in openings(layout, volume):
             if other.host == this_host():
                 continue
             if other.host not in alive:
+                fenced.append(other)
                 _unlink(_path(layout, volume, other.host, "json"))
                 _unlink(_path(layout, volume, other.host, "lock"))
             elif exclusive or other.exclusive:
@@ -83,11 +83,18 @@ def open_volume(layout: Layout, volume: str, *, exclusive: bool) -> None:
         text = json.dumps(Opening(this_host(), exclusive, since)._asdict())
         os.makedirs(layout.path("open", volume), mode=0o700, exist_ok=True)
         replace_file(Path(_path(layout, volume, this_host(), "json")), text, mode=0o600)
+        return Opened(fenced, this_host() in alive)
+
+
+def serves(layout: Layout, volume: str) -> bool:
+    """Whether the daemon of this node's mapping of *volume* holds its lock."""
+    return is_held(_path(layout, volume, this_host(), "lock"))
 
 
 def close_volume(layout: Layout, volume: str) -> None:
     """Have *volume* not open on this node. Succeeds when it was not."""
     _unlink(_path(layout, volume, this_host(), "json"))
+    _remove_folder(layout, volume)
 
 
 def refuse_attached(layout: Layout, volume: str) -> None:
@@ -126,17 +133,6 @@ def kept(layout: Layout, volume: str) -> Iterator[None]:
     finally:
         detached(layout, volume)
         os.close(lock)
-
-
-def _all(layout: Layout, volume: str) -> list[Opening]:
-    found = []
-    for host in _hosts(layout, volume, "json"):
-        try:
-            with open(_path(layout, volume, host, "json"), encoding="utf-8") as stream:
-                found.append(Opening(**json.loads(stream.read())))
-        except FileNotFoundError:
-            continue  # closed since it was listed
-    return found
 
 
 def _hosts(layout: Layout, volume: str, kind: str) -> list[str]:

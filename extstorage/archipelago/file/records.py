@@ -28,13 +28,15 @@ class Saved(NamedTuple):
 class Record(NamedTuple):
     """A volume. Its *chain* is the files with its data, top first; each but the last is an overlay over the next.
 
-    *removed* and *kept_until* are about its time in the trash. Times are ISO 8601, in UTC.
+    *touched* is when it got its name, or was opened last, and *before* is the name that it had; *removed* and
+    *kept_until* are about its time in the trash. Times are ISO 8601, in UTC.
     """
 
     name: str
     chain: Chain
     created: str
-    named: str
+    touched: str
+    before: str = ""
     origin: str = ""
     owner: str = ""
     cluster: str = ""

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from archipelago.file import openings, volumes
 from archipelago.file.layout import Layout, of_images, of_volumes, prepared
@@ -15,6 +14,8 @@ from archipelago.parameters import Settings
 from archipelago.store import (
     Content,
     Draft,
+    Opened,
+    Opening,
     Parent,
     Progress,
     Reader,
@@ -23,9 +24,6 @@ from archipelago.store import (
     TrashRecord,
     VolumeRecord,
 )
-
-if TYPE_CHECKING:
-    from archipelago.file.openings import Opening
 
 # The imports within the methods are late because Ganeti's scripts need few of these modules.
 
@@ -47,11 +45,11 @@ class FileStore:
     def check(self) -> None:
         self._volumes  # noqa: B018 - looking for it is the check
 
-    def create(self, name: str, size: int, parent: Parent | None) -> None:
-        volumes.create(self.settings, name, size, parent)
+    def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
+        volumes.create(self.settings, name, size, parent, cluster)
 
-    def adopt(self, old: str, name: str, size: int) -> None:
-        volumes.adopt(self._volumes, old, name, size)
+    def adopt(self, old: str, name: str, size: int, cluster: str) -> None:
+        volumes.adopt(self._volumes, old, name, size, cluster)
 
     def names(self) -> list[str]:
         from archipelago.file import records
@@ -136,7 +134,7 @@ class FileStore:
 
         return trash.purge(self._volumes, entry)
 
-    def maintaining(self) -> AbstractContextManager[Callable[[], None]]:
+    def maintaining(self) -> AbstractContextManager[None]:
         from archipelago.file import maintaining
 
         return maintaining.maintaining(self._volumes)
@@ -214,14 +212,18 @@ class FileStore:
 
         contents.sweep(self._images)
 
-    def open_volume(self, name: str, exclusive: bool) -> None:
-        openings.open_volume(self._volumes, name, exclusive=exclusive)
+    def openings(self, name: str) -> list[Opening]:
+        return openings.openings(self._volumes, name)
+
+    def open_volume(self, name: str, *, exclusive: bool) -> Opened:
+        volumes.touch(self._volumes, name)
+        return openings.open_volume(self._volumes, name, exclusive=exclusive)
+
+    def renew_opening(self, name: str) -> bool:
+        return openings.serves(self._volumes, name)
 
     def close_volume(self, name: str) -> None:
         openings.close_volume(self._volumes, name)
-
-    def openings(self, name: str) -> list[Opening]:
-        return openings.openings(self._volumes, name)
 
 
 @contextmanager

@@ -60,7 +60,9 @@ def restore(layout: Layout, entry: TrashRecord) -> None:
                 f"there is a volume {entry.name} again",
                 hint=f"rename that one first: archipelago volume rename {entry.name} NEW",
             )
-        records.write(layout, "trash", record._replace(owner="", removed="", kept_until="", named=now()), entry.id)
+        records.write(
+            layout, "trash", record._replace(owner="", cluster="", removed="", kept_until="", touched=now()), entry.id
+        )
         os.rename(records.path(layout, "trash", entry.id), records.path(layout, "volumes", entry.name))
 
 

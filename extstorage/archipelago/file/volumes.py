@@ -13,10 +13,10 @@ from archipelago.file.layout import Layout, of_images, of_volumes, prepared
 from archipelago.file.locks import is_held, named, referring
 from archipelago.file.moments import moment
 from archipelago.file.records import Record, Saved
-from archipelago.ganeti.ssconf import cluster_name
 from archipelago.parameters import Settings
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
+from ganeti_cloud.volume import MIB, shown_owner
 
 
 def now() -> str:
@@ -49,7 +49,7 @@ def parent_of(settings: Settings, parent: Parent) -> tuple[Layout, Saved]:
     return layout, saved
 
 
-def create(settings: Settings, name: str, size: int, parent: Parent | None) -> None:
+def create(settings: Settings, name: str, size: int, parent: Parent | None, cluster: str) -> None:
     """See :meth:`archipelago.store.Volumes.create`.
 
     A volume that exists is refused: Ganeti's recreate-disks does not remove it first, and what it holds is not ours to
@@ -62,18 +62,15 @@ def create(settings: Settings, name: str, size: int, parent: Parent | None) -> N
         if parent is None:
             with data.drafted(layout, name, "raw") as file:
                 data.make_blank(layout, file, size)
-                _write_new(layout, Record(name, (file,), now(), now()))
+                records.write(layout, "volumes", Record(name, (file,), now(), now(), cluster=cluster))
             return
         holder, _ = parent_of(settings, parent)
         with referring(holder):
             _, saved = parent_of(settings, parent)
             images.refuse_too_large(parent.text, saved.size, at_most=size)
             with data.duplicate(layout, name, saved.chain, size) as chain:
-                _write_new(layout, Record(name, chain, now(), now(), origin=parent.text))
-
-
-def _write_new(layout: Layout, record: Record) -> None:
-    records.write(layout, "volumes", record._replace(cluster=cluster_name()))
+                record = Record(name, chain, now(), now(), origin=parent.text, cluster=cluster)
+                records.write(layout, "volumes", record)
 
 
 def _refuse_existing(layout: Layout, name: str) -> None:
@@ -110,6 +107,12 @@ def set_owner(layout: Layout, name: str, text: str) -> None:
         records.write(layout, "volumes", require(layout, name)._replace(owner=text))
 
 
+def touch(layout: Layout, name: str) -> None:
+    """Take note that volume *name* was used just now. Raises RequestError when there is none."""
+    with named(layout, name):
+        records.write(layout, "volumes", require(layout, name)._replace(touched=now()))
+
+
 def copy_for_export(settings: Settings, name: str, copy: str) -> None:
     """See :meth:`archipelago.store.Volumes.copy_for_export`."""
     layout = prepared(of_volumes(settings))
@@ -119,36 +122,48 @@ def copy_for_export(settings: Settings, name: str, copy: str) -> None:
         record = require(layout, name)
         size = data.size_of(layout.data(record.chain[0]))
         with moment(layout, record, copy) as (chain, is_own):
-            new = Record(copy, chain, now(), now(), origin=record.origin)
+            new = Record(copy, chain, now(), now(), origin=record.origin, cluster=record.cluster)
             if is_own:
-                _write_new(layout, new)
+                records.write(layout, "volumes", new)
             else:
                 with data.duplicate(layout, copy, chain, size) as own:
-                    _write_new(layout, new._replace(chain=own))
+                    records.write(layout, "volumes", new._replace(chain=own))
 
 
-def rename(layout: Layout, name: str, new: str) -> None:
+def rename(layout: Layout, name: str, new: str, cluster: str = "") -> None:
     """See :meth:`archipelago.store.Volumes.rename`."""
     with named(layout, name, new):
+        record = records.read(layout, "volumes", name)
+        there = records.read(layout, "volumes", new)
+        if record is None and there is not None and there.before == name:
+            return
         record = require(layout, name)
         _refuse_existing(layout, new)
         openings.refuse_attached(layout, name)
-        records.write(layout, "volumes", record._replace(name=new, named=now()), name)
+        record = record._replace(name=new, before=name, cluster=cluster, touched=now())
+        records.write(layout, "volumes", record, name)
         os.rename(records.path(layout, "volumes", name), records.path(layout, "volumes", new))
 
 
-def adopt(layout: Layout, old: str, name: str, size: int) -> None:
+def adopt(layout: Layout, old: str, name: str, size: int, cluster: str) -> None:
     """See :meth:`archipelago.store.Volumes.adopt`."""
-    record = require(layout, old)
-    held = data.size_of(layout.data(record.chain[0]))
-    if record.owner:
-        raise RequestError(
-            f"volume {old} belongs to {record.owner}",
-            hint="detach it from its instance and run `archipelago volume disown`, or clone from a snapshot of it",
-        )
-    images.refuse_too_large(old, held, at_most=size)
-    rename(layout, old, name)
-    grow(layout, name, size)
+    record = records.read(layout, "volumes", old)
+    if record is not None:
+        held = data.size_of(layout.data(record.chain[0]))
+        if held > size:
+            raise RequestError(
+                f"volume {old} is {-(-held // MIB)} MiB large and does not fit into {size // MIB} MiB",
+                hint="give the disk the size of the volume: no volume is ever made smaller",
+            )
+        if record.owner:
+            raise RequestError(
+                f"volume {old} is a disk of {shown_owner(record.owner)}",
+                hint=f"remove it from there with `gnt-instance modify --disk N:remove`, then bring it back: "
+                f"archipelago trash restore {old}",
+            )
+        openings.refuse_attached(layout, old)
+        grow(layout, old, size)
+    rename(layout, old, name, cluster)
 
 
 def remove(layout: Layout, name: str) -> bool:

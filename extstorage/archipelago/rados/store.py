@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from archipelago.parameters import Settings
-from archipelago.rados import volumes
+from archipelago.rados import openings, volumes
 from archipelago.rados.cluster import Cluster, connected
 from archipelago.store import (
     Content,
     Draft,
+    Opened,
+    Opening,
     Parent,
     Progress,
     Reader,
@@ -211,6 +213,18 @@ class RadosStore:
         from archipelago.rados import contents
 
         contents.sweep(self.cluster)
+
+    def openings(self, name: str) -> list[Opening]:
+        return openings.openings(self.cluster, name)
+
+    def open_volume(self, name: str, *, exclusive: bool) -> Opened:
+        return openings.open_volume(self.cluster, name, exclusive=exclusive)
+
+    def renew_opening(self, name: str) -> bool:
+        return openings.renew(self.cluster, name)
+
+    def close_volume(self, name: str) -> None:
+        openings.close_volume(self.cluster, name)
 
 
 @contextmanager
