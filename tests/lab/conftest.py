@@ -60,9 +60,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 def store(lab: Lab) -> Iterator[Store]:
     """The Ceph of the lab; after the test nothing may be in its pool that was not there before."""
     store = Store(lab)
-    before = store.objects()
+    before = store.settled_objects()
     yield store
-    assert store.objects() == before
+    assert store.settled_objects(before) == before
 
 
 @pytest.fixture
