@@ -44,6 +44,9 @@ class Backend(Protocol):
     def objects(self) -> Mapping[str, int]:
         """How much of each kind there is: what is left behind shows here, listed or not."""
 
+    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
+        """:meth:`objects` when they are as *wanted*, or change no more."""
+
     def size(self, volume: str) -> int:
         """The size of *volume* in bytes."""
 
@@ -110,6 +113,9 @@ class Folder:
 
     def objects(self) -> Mapping[str, int]:
         return Counter(name.split("/")[0] for name in self._files())
+
+    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
+        return self.objects()  # what is removed is gone at once
 
     def record(self, volume: str) -> Mapping[str, Any]:
         """What is kept beside the data of *volume*."""

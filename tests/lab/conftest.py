@@ -73,9 +73,9 @@ def backend(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Backend]:
 def store(backend: Backend) -> Iterator[Backend]:
     """The store of the test; after it nothing may be there that was not there before."""
     store = backend
-    before = store.objects()
+    before = store.settled_objects()
     yield store
-    assert store.objects() == before
+    assert store.settled_objects(before) == before
 
 
 @pytest.fixture

@@ -105,8 +105,20 @@ class Store:
     def objects(self) -> Mapping[str, int]:
         """How many objects of each kind are in the pool: what is left behind shows here, listed or not."""
         listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
-        lasting = {"rbd_directory", "rbd_info", "rbd_children", "rbd_trash"}  # once made, they stay
+        lasting = {"rbd_directory", "rbd_info", "rbd_children", "rbd_trash", "ganeti-cloud.catalogue"}  # once made
         return Counter(name.split(".")[0] for name in listed if name not in lasting)
+
+    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
+        """:meth:`objects` when they are as *wanted*, or change no more: what was in a snapshot goes some time later."""
+        end = time.monotonic() + 15
+        last = self.objects()
+        while time.monotonic() < end and last != wanted:
+            time.sleep(0.3)
+            now = self.objects()
+            if wanted is None and now == last:
+                break
+            last = now
+        return last
 
     def info(self, name: str) -> Mapping[str, object]:
         """``rbd info`` of *name*."""

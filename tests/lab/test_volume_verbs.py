@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -262,15 +261,3 @@ def test_the_userspace_uri_is_given_where_ganeti_can_carry_it(lab: Lab, provider
     anything_goes = "3.0" in provider.node.run(["readlink", "-f", "/usr/share/ganeti/default"], timeout_s=30)
     uris = [f"kvm:rbd:rbd/{provider.volume}:id=ganeti"] if anything_goes else []
     assert provider.ok("attach").splitlines()[1:] == uris
-
-
-@pytest.mark.backends("rados")
-def test_the_image_stays_while_it_has_clones(lab: Lab, image: str, provider: Provider, tmp_path: Path) -> None:
-    provider.parameters["origin"] = "verbs"
-    provider.ok("create", VOL_SIZE="64")
-    refused = call(lab.node(1), ["archipelago", "image", "remove", "verbs"])
-    assert (refused.status, refused.stderr) == (
-        1,
-        f"error: image verbs is shared by volumes that were cloned from it: 1, the first is {provider.volume}\n"
-        "hint: remove these volumes first, or make them independent with `rbd flatten`\n",
-    )
