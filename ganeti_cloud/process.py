@@ -53,8 +53,12 @@ def follow(
     env: Mapping[str, str] | None = None,
     hint: str = "",
     shown: str = "",
+    stderr: bool = False,
 ) -> None:
-    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
+    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work.
+
+    With *stderr* it is that of stderr, and stdout is not kept.
+    """
     # Imported here: the hot verbs of Ganeti scripts run without these.
     import selectors
     import tempfile
@@ -67,22 +71,25 @@ def follow(
             process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdout=subprocess.DEVNULL if stderr else subprocess.PIPE,
+                stderr=subprocess.PIPE if stderr else errors,
                 env={**BASE_ENV, **(env or {})},
                 start_new_session=True,
             )
         except OSError as err:
             raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
-        assert process.stdout is not None
-        with process.stdout, _limited(process, shown, timeout_s, hint):
-            selector.register(process.stdout, selectors.EVENT_READ)
+        pipe = process.stderr if stderr else process.stdout
+        assert pipe is not None
+        with pipe, _limited(process, shown, timeout_s, hint):
+            selector.register(pipe, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
                     raise _late(shown, timeout_s, hint)
-                piece = os.read(process.stdout.fileno(), 4096)
+                piece = os.read(pipe.fileno(), 4096)
                 if not piece:
                     break
+                if stderr:
+                    errors.write(piece)
                 on_text(piece.decode(errors="replace"))
             process.wait(timeout=max(0.1, end - time.monotonic()))
         if process.returncode != 0:
