@@ -13,6 +13,7 @@ import os
 import signal
 import time
 
+from archipelago import keyring
 from archipelago.attached import RUN_FOLDER, content_of
 from archipelago.mapping.kernel import SYS, arguments_of, entries, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_HINT, UNMAP_S, Mapped, no_device
@@ -89,9 +90,11 @@ class FuseLoop:
                 "qemu-storage-daemon",
                 "--daemonize",
                 f"--pidfile={path}.pid",
+                *([_KEY_ARGUMENT] if settings.keyring else []),
                 _drive_argument(settings, volume),
                 _export_argument(path),
             ],
+            stdin=keyring.key(settings) if settings.keyring else "",
             timeout_s=MAP_S,
             hint=MAP_HINT,
         )
@@ -160,6 +163,10 @@ class FuseLoop:
             return any(line.split()[1] == path for line in stream)
 
 
+# QEMU's driver rbd knows no keyrings, but takes a key: from stdin, so that it is in no command line and no file.
+_KEY_ARGUMENT = '--object={"qom-type": "secret", "id": "key", "format": "base64", "file": "/dev/stdin"}'
+
+
 def _drive_argument(settings: Settings, volume: str) -> str:
     """The daemon's argument that opens *volume*."""
     drive = {
@@ -170,6 +177,7 @@ def _drive_argument(settings: Settings, volume: str) -> str:
         "image": volume,
         "user": settings.user,
         "conf": settings.conf,
+        **({"key-secret": "key"} if settings.keyring else {}),
         "discard": "unmap",
         "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
     }

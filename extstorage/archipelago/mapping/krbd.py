@@ -35,8 +35,7 @@ class KernelRbd:
 
     def map(self, settings: Settings, volume: str) -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
-        options = ["--conf", settings.conf, "--id", settings.user]
-        run(["rbd", *options, "device", "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
+        run(["rbd", *settings.ceph_options(), "device", "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
         return self.find(settings, volume) or no_device(f"rbd device map {settings.spec(volume)}")
 
     def unmap(self, settings: Settings, volume: str) -> bool:

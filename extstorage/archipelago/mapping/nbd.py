@@ -35,8 +35,7 @@ class RbdNbd:
 
     def map(self, settings: Settings, volume: str) -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
-        options = ["--conf", settings.conf, "--id", settings.user]
-        run(["rbd-nbd", *options, "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
+        run(["rbd-nbd", *settings.ceph_options(), "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
         return self.find(settings, volume) or no_device(f"rbd-nbd map {settings.spec(volume)}")
 
     def unmap(self, settings: Settings, volume: str) -> bool:
