@@ -14,6 +14,7 @@ setup(
         "archipelago",
         "archipelago.catalogue",
         "archipelago.cli",
+        "archipelago.doctor",
         "archipelago.mapping",
         "archipelago.rados",
     ],

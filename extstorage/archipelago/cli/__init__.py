@@ -8,6 +8,7 @@ import sys
 import click
 
 from archipelago.cli import common
+from archipelago.cli.doctor import doctor
 from archipelago.cli.image import image
 from archipelago.parameters import OPTIONS
 from ganeti_cloud import __version__, config
@@ -28,6 +29,7 @@ def cli() -> None:
 
 
 cli.add_command(image)
+cli.add_command(doctor)
 
 
 @cli.command("config")
@@ -54,7 +56,7 @@ _NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIs
 def main() -> int:
     """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
     try:
-        cli.main(standalone_mode=False)
+        status = cli.main(standalone_mode=False)
     except click.UsageError as err:
         if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
             click.echo(err.ctx.get_help(), err=True)
@@ -68,4 +70,4 @@ def main() -> int:
     except CloudError as err:
         sys.stderr.write(report(err))
         return err.exit_code
-    return 0
+    return status if isinstance(status, int) else 0

@@ -158,9 +158,13 @@ def errno_of(err: BaseException) -> int | None:
 
 
 def _pools(settings: Settings) -> str:
-    volumes = settings.spec("")
-    images = "/".join(part for part in (settings.image_pool, settings.image_namespace) if part)
+    volumes, images = settings.spec(""), image_spec(settings)
     return repr(volumes) if images == volumes else f"{volumes!r} or {images!r}"
+
+
+def image_spec(settings: Settings) -> str:
+    """Where the images are, as the tools of Ceph write it."""
+    return "/".join(part for part in (settings.image_pool, settings.image_namespace) if part)
 
 
 def explained(err: rados.Error | rbd.Error, settings: Settings) -> StorageError:
