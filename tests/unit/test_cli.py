@@ -57,6 +57,7 @@ def test_the_commands() -> None:
     assert set(COMMANDS) == {
         (),
         ("config",),
+        ("doctor",),
         ("image",),
         *(("image", name) for name in ("import", "list", "info", "remove")),
     }

@@ -160,6 +160,22 @@ def test_map_again_takes_the_same_device_if_it_is_free(
     assert found == ([["--find", "--direct-io=on", "--", path]] if taken else [])
 
 
+def test_a_keyrings_key_goes_to_the_daemon_through_stdin(
+    fake_tool: FakeTools, way: FuseLoop, tmp_path: Path, run_folder: Path
+) -> None:
+    keyring = tmp_path / "vm.keyring"
+    keyring.write_text("[client.vm]\n\tkey = c2VjcmV0\n", encoding="utf-8")
+    told = tmp_path / "told"
+    tool = fake_tool("qemu-storage-daemon", does=f"/bin/cat >{told}; exit 1")
+    with pytest.raises(CommandError):
+        way.map(SETTINGS._replace(user="vm", keyring=str(keyring)), VOLUME)
+    assert told.read_text(encoding="utf-8") == "c2VjcmV0"
+    (arguments,) = tool.calls
+    assert arguments[2] == '--object={"qom-type": "secret", "id": "key", "format": "base64", "file": "/dev/stdin"}'
+    assert '"key-secret": "key"' in arguments[3]
+    assert "c2VjcmV0" not in " ".join(arguments)
+
+
 def test_unmap_clears_what_a_dead_daemon_left(
     fake_tool: FakeTools, way: FuseLoop, run_folder: Path, block: Path
 ) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from archipelago import keyring
 from archipelago.attached import RUN_FOLDER, content_of
 from archipelago.mapping.kernel import SYS, arguments_of, entries, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_HINT, UNMAP_S, Mapped, no_device
@@ -109,6 +110,7 @@ class FuseLoop:
         with _command(settings, volume, path) as command:
             run(
                 [*command, "--daemonize", f"--pidfile={path}.pid", _export_argument(path)],
+                stdin=_key(settings),
                 timeout_s=MAP_S,
                 hint=MAP_HINT,
             )
@@ -179,11 +181,20 @@ class FuseLoop:
             return any(line.split()[1] == path for line in stream)
 
 
+# QEMU's driver rbd knows no keyrings, but takes a key: from stdin, so that it is in no command line and no file.
+_KEY_ARGUMENT = '--object={"qom-type": "secret", "id": "key", "format": "base64", "file": "/dev/stdin"}'
+
+
+def _key(settings: Settings) -> str:
+    """What the daemon reads from stdin: the key, where one is to be given to it."""
+    return keyring.key(settings) if settings.driver == "rados" and settings.keyring else ""
+
+
 @contextmanager
 def _command(settings: Settings, volume: str, path: str) -> Iterator[list[str]]:
     """How the daemon of *volume* is to be started within the block, but for what it shows where."""
     if settings.driver == "rados":
-        yield ["qemu-storage-daemon", _drive_argument(settings, volume)]
+        yield ["qemu-storage-daemon", *([_KEY_ARGUMENT] if settings.keyring else []), _drive_argument(settings, volume)]
         return
     from archipelago.file import serving
 
@@ -218,6 +229,7 @@ def _drive_argument(settings: Settings, volume: str) -> str:
         "image": volume,
         "user": settings.user,
         "conf": settings.conf,
+        **({"key-secret": "key"} if settings.keyring else {}),
         "discard": "unmap",
         "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
     }
