@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.lab import Lab
 from lab.spec import LabSpec, Release
-from tests.lab.support import Provider, Store
+from tests.lab.support import Archipelago, Provider, Put, Store
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
 
@@ -72,3 +73,16 @@ def provider(lab: Lab, store: Store) -> Iterator[Provider]:
     yield provider
     provider("remove")
     assert provider.traces() == []
+
+
+@pytest.fixture
+def archipelago(lab: Lab, store: Store) -> Iterator[Archipelago]:
+    archipelago = Archipelago(lab, store)
+    yield archipelago
+    for name, _ in archipelago.list():
+        archipelago.ok("image", "remove", name)
+
+
+@pytest.fixture
+def put(store: Store, tmp_path: Path) -> Iterator[Put]:
+    yield Put(store, tmp_path)
