@@ -86,12 +86,13 @@ def tls_server(archipelago: Archipelago) -> Iterator[None]:
     """
     program = Path(__file__).with_name("tls_server.py")
     node = archipelago.node
-    make = (
-        "mkdir -p /tmp/tls; cd /tmp/tls; openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=lab "
-        "-keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:TRUE && openssl req -newkey rsa:2048 -nodes "
-        "-subj /CN=localhost -keyout key.pem -out csr && echo subjectAltName=DNS:localhost > san && "
-        "openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -days 2 -extfile san -out cert.pem"
-    )
+    make = """mkdir -p /tmp/tls; cd /tmp/tls
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=lab -keyout ca.key -out ca.pem \
+            -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
+        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out csr
+        echo subjectAltName=DNS:localhost > san
+        echo authorityKeyIdentifier=keyid >> san
+        openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out cert.pem"""
     node.run(["sh", "-c", make], timeout_s=60)
     run = ["systemd-run", "--unit=tls-server", "--property=Type=notify", "--property=NotifyAccess=all"]
     node.run([*run, "/usr/bin/python3", archipelago.store.put(program)], timeout_s=60)
@@ -114,7 +115,7 @@ def test_https(archipelago: Archipelago, put: Put, content: bytes) -> None:
     with tls_server(archipelago):
         assert "certificate verify failed" in load("/web.raw.bz2", trusted=False).stderr
         assert "error: http://localhost/web.raw.bz2 is not loaded: only https is" in load("/to-http").stderr
-        assert "cannot be loaded (Not Found)" in load("/none").stderr
+        assert "cannot be loaded (HTTP Error 404: File not found)" in load("/none").stderr
         assert "cannot be loaded (it ended after 10 of 1000 bytes)" in load("/short").stderr
         assert archipelago.list() == []
         assert json.loads(load("/web.raw.bz2").stdout)["sha256"] == sha256(content)

@@ -184,7 +184,8 @@ def _download(url: str, target: Path, wanted: _Wanted, on_percent: Callable[[flo
             if size is not None and done != size:
                 raise ConnectionError(f"it ended after {done} of {size} bytes")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError, ValueError) as err:
-        reason = getattr(err, "reason", None) or err
+        plain = isinstance(err, urllib.error.URLError) and not isinstance(err, urllib.error.HTTPError)
+        reason = err.reason if plain else err
         raise RequestError(
             f"{url} cannot be loaded ({reason})",
             hint="look at the address, at the way there (https_proxy), and at the certificate of the server",
