@@ -59,6 +59,17 @@ def test_the_commands() -> None:
         ("config",),
         ("image",),
         *(("image", name) for name in ("import", "list", "info", "remove")),
+        ("volume",),
+        *(
+            ("volume", name)
+            for name in ("list", "info", "snapshot", "rollback", "clone", "flatten", "rename", "remove")
+        ),
+        ("snapshot",),
+        *(("snapshot", name) for name in ("list", "remove")),
+        ("trash",),
+        *(("trash", name) for name in ("list", "restore", "purge")),
+        ("gc",),
+        ("maintain",),
     }
 
 
