@@ -132,7 +132,7 @@ def test_it_can_be_killed_at_any_moment(provider: Provider, store: Store, verb: 
         "restore": ["archipelago", "trash", "restore", volume],
         "purge": ["archipelago", "trash", "purge", "--now", volume],
     }[verb]
-    for _ in range(6):
+    for _ in range(3):
         provider.ok("create", VOL_SIZE="8")
         told(node, "volume", "snapshot", volume, "s")
         if verb != "remove":

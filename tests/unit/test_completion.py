@@ -41,7 +41,7 @@ def program(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (["archipelago", ""], ["config", "doctor", "image"]),
+        (["archipelago", ""], ["config", "doctor", "gc", "image", "maintain", "snapshot", "trash", "volume"]),
         (["archipelago", "image", "im"], ["import"]),
         (["archipelago", "image", "remove", "--d"], ["--dry-run"]),
         (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2"]),

@@ -64,7 +64,7 @@ _NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIs
 def main() -> int:
     """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="archipelago", standalone_mode=False)
     except click.UsageError as err:
         if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
             click.echo(err.ctx.get_help(), err=True)
