@@ -54,8 +54,12 @@ def follow(
     env: Mapping[str, str] | None = None,
     hint: str = "",
     shown: str = "",
+    stderr: bool = False,
 ) -> None:
-    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
+    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work.
+
+    With *stderr* it is that of stderr, and stdout is not kept.
+    """
     stream(
         argv,
         lambda piece: on_text(piece.decode(errors="replace")),
@@ -63,6 +67,7 @@ def follow(
         env=env,
         hint=hint,
         shown=shown,
+        stderr=stderr,
     )
 
 
@@ -75,6 +80,7 @@ def stream(
     env: Mapping[str, str] | None = None,
     hint: str = "",
     shown: str = "",
+    stderr: bool = False,
 ) -> None:
     """Like :func:`follow`, for a program that turns the file *stdin* into other bytes.
 
@@ -92,22 +98,25 @@ def stream(
             process = subprocess.Popen(
                 list(argv),
                 stdin=stdin or subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdout=subprocess.DEVNULL if stderr else subprocess.PIPE,
+                stderr=subprocess.PIPE if stderr else errors,
                 env={**BASE_ENV, **(env or {})},
                 start_new_session=True,
             )
         except OSError as err:
             raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
-        assert process.stdout is not None
-        with process.stdout, _limited(process, shown, timeout_s, hint):
-            selector.register(process.stdout, selectors.EVENT_READ)
+        pipe = process.stderr if stderr else process.stdout
+        assert pipe is not None
+        with pipe, _limited(process, shown, timeout_s, hint):
+            selector.register(pipe, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
                     raise _late(shown, timeout_s, hint)
-                piece = os.read(process.stdout.fileno(), 1 << 16)
+                piece = os.read(pipe.fileno(), 1 << 16)
                 if not piece:
                     break
+                if stderr:
+                    errors.write(piece)
                 on_bytes(piece)
             process.wait(timeout=max(0.1, end - time.monotonic()))
         if process.returncode != 0:

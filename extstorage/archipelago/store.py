@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 from archipelago.parameters import Settings
+from ganeti_cloud.errors import StorageError
 
 
 class Parent(NamedTuple):
@@ -30,11 +31,11 @@ class VolumeRecord(NamedTuple):
     """What the store knows of a volume.
 
     *used* is about what it takes itself, without what it shares with its origin. Times are ISO 8601 in UTC:
-    *created*, and *touched* when it got its present name, or was opened or closed last. *origin* is what a person
-    wrote (``debian-12``, ``snapshot:VOLUME@SNAPSHOT``), empty for a blank one. *owner* is what Ganeti said last of
-    whose disk it is, *cluster* the Ganeti cluster that it was made for; both may be empty. *depth* is the number of
-    volumes and images below it whose data it shares. *snapshots* are those that a person took, *clones* the volumes
-    made of any snapshot,
+    *created*, and *named* when it was made, or adopted, as what it is called. *origin* is what a person wrote
+    (``debian-12``, ``snapshot:VOLUME@SNAPSHOT``), empty for a blank one. *owner* is what Ganeti said last of whose
+    disk it is, *cluster* the Ganeti cluster that it was made for; both may be empty. *depth* is the number of volumes
+    and images below it whose data it shares. *snapshots* are those that a person took, *clones* the volumes made of
+    any snapshot,
     *opened_by* the hosts that have it open, or say they have.
     """
 
@@ -42,7 +43,7 @@ class VolumeRecord(NamedTuple):
     size: int
     used: int
     created: str
-    touched: str
+    named: str
     origin: str
     owner: str
     cluster: str
@@ -197,12 +198,16 @@ class Trash(Protocol):
         Raises StorageError when clones share data with it."""
 
 
+class MaintainedElsewhere(StorageError):
+    """Another client maintains the store: there is nothing to do."""
+
+
 class Maintenance(Protocol):
     """What has to be done in a store from time to time."""
 
     def maintaining(self) -> AbstractContextManager[None]:
-        """Within the block this is the only client that maintains the store. Raises StorageError, which names the
-        host, when another one is at it. A client that died is forgotten within a minute."""
+        """Within the block this is the only client that maintains the store. Raises MaintainedElsewhere when another
+        one is at it. A client that died is forgotten within a minute."""
 
     def too_deep(self) -> list[str]:
         """Volumes that share data through more levels than ``settings.max_depth``, the shallowest first."""

@@ -8,7 +8,7 @@ for the next session, for work on the tests themselves).
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -85,3 +85,20 @@ def provider(lab: Lab, store: Backend) -> Iterator[Provider]:
     yield provider
     provider("remove")
     assert provider.traces() == []
+
+
+@pytest.fixture(params=["1", "2"])
+def clone_format(request: pytest.FixtureRequest, provider: Provider) -> Iterator[str]:
+    """The format of clones that the provider's node makes for this test."""
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {request.param}\n")
+    yield request.param
+    provider.node.write("/etc/ceph/ceph.conf", conf)
+
+
+@pytest.fixture
+def configured(provider: Provider) -> Iterator[Callable[[str], None]]:
+    """Puts a text into the configuration file of the provider's node, until the end of the test."""
+    path = "/etc/ganeti-cloud/archipelago.toml"
+    yield lambda text: provider.node.write(path, text)
+    provider.node.run(["rm", "-f", path], timeout_s=30)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab.ceph import data_bytes
 from lab.lab import Lab
@@ -41,6 +42,18 @@ def call(node: Node, argv: list[str], *, timeout_s: float = PATIENCE_S) -> Resul
         node.argv(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
     )
     return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
+
+
+def archipelago(node: Node, *arguments: str) -> Result:
+    """Run the program of the administrator in *node*, whatever its end."""
+    return call(node, ["archipelago", *arguments])
+
+
+def told(node: Node, *arguments: str) -> Any:
+    """What the program of the administrator, which must succeed, prints as JSON."""
+    result = archipelago(node, *arguments, "--json")
+    assert result.status == 0, result
+    return json.loads(result.stdout)
 
 
 @contextmanager
@@ -105,7 +118,14 @@ class Store:
     def objects(self) -> Mapping[str, int]:
         """How many objects of each kind are in the pool: what is left behind shows here, listed or not."""
         listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
-        lasting = {"rbd_directory", "rbd_info", "rbd_children", "rbd_trash", "ganeti-cloud.catalogue"}  # once made
+        lasting = {
+            "rbd_directory",
+            "rbd_info",
+            "rbd_children",
+            "rbd_trash",
+            "ganeti-cloud.catalogue",
+            "ganeti-cloud.flatten",
+        }  # once made, they stay
         return Counter(name.split(".")[0] for name in listed if name not in lasting)
 
     def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ import rbd
 from archipelago.catalogue import images
 from archipelago.rados import metadata
 from archipelago.rados.cluster import Cluster, holders, host_of
-from archipelago.rados.metadata import CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
+from archipelago.rados.metadata import ADOPTED_KEY, CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
 from archipelago.rados.publishing import discard_unfinished, exists, finish_rename, published
 from archipelago.rados.publishing import rename as rename_image
 from archipelago.store import Parent
@@ -56,7 +56,7 @@ def _make(cluster: Cluster, name: str, size: int, parent: Parent | None, ganeti:
             refuse_too_small(parent, image.size(), size)
             if image.size() < size:
                 image.resize(size)
-        note_clone(cluster, draft, {ORIGIN_KEY: parent.text, OWNER_KEY: "", CLUSTER_KEY: ganeti})
+        note_clone(cluster, draft, {ORIGIN_KEY: parent.text, OWNER_KEY: "", CLUSTER_KEY: ganeti, ADOPTED_KEY: ""})
 
 
 def _clone(cluster: Cluster, parent: Parent, draft: str) -> None:
@@ -92,6 +92,8 @@ def _note(cluster: Cluster, name: str, pairs: Mapping[str, str]) -> None:
 
 def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None:
     """See :meth:`archipelago.store.Volumes.adopt`."""
+    import datetime  # seldom done, and the module takes as long to load as a clone's parent is looked up
+
     if not _renamed_already(cluster, old, name):
         with opened(cluster, old) as image:
             if image.size() > size:
@@ -108,7 +110,8 @@ def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None
             )
         refuse_open(cluster, old)
         grow(cluster, old, size)
-        _note(cluster, old, {CLUSTER_KEY: ganeti})
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        _note(cluster, old, {CLUSTER_KEY: ganeti, ADOPTED_KEY: now})
         rename_image(cluster.pool, old, name)
 
 
