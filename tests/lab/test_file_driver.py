@@ -148,14 +148,14 @@ def test_a_volume_that_exists_and_one_that_does_not(provider: Provider, backend:
         assert_refused(
             provider(verb, **env),
             f"error: there is no volume {provider.volume} in {backend.path}",
-            "hint: `archipelago volume list` shows what there is; see [file] in archipelago.toml(5) …",
+            "hint: `archipelago volume list` lists what there is; see archipelago.toml(5) for where it is looked for",
         )
     provider.ok("create", VOL_SIZE="8")
     assert_refused(
         provider("create", VOL_SIZE="8"),
         f"error: volume {provider.volume} exists already",
         "hint: if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
-        f"`archipelago volume remove {provider.volume}`, and try again",
+        f"`archipelago volume remove --force {provider.volume}`, and try again",
     )
 
 

@@ -24,7 +24,7 @@ def describe(layout: Layout, name: str) -> VolumeRecord:
         size=data.size_of(layout.data(record.chain[0])),
         used=sum(os.stat(layout.data(file)).st_blocks * 512 for file in own),
         created=record.created,
-        touched=record.touched,
+        named=record.named,
         origin=record.origin,
         owner=record.owner,
         cluster=record.cluster,

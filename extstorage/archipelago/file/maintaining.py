@@ -11,7 +11,7 @@ from archipelago.file import data, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named, taken
 from archipelago.file.openings import this_host
-from ganeti_cloud.errors import StorageError
+from archipelago.store import MaintainedElsewhere
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def maintaining(layout: Layout) -> Iterator[None]:
     if lock is None:
         with open(path, encoding="utf-8") as stream:
             host = stream.read().strip()
-        raise StorageError(
+        raise MaintainedElsewhere(
             f"{layout.path()} is being maintained by {host or 'another node'}",
             hint="wait for that to end; a process that died does not count",
         )

@@ -28,14 +28,14 @@ class Saved(NamedTuple):
 class Record(NamedTuple):
     """A volume. Its *chain* is the files with its data, top first; each but the last is an overlay over the next.
 
-    *touched* is when it got its name, or was opened last, and *before* is the name that it had; *removed* and
+    *named* is when it was made, or adopted, as what it is called, and *before* is the name that it had; *removed* and
     *kept_until* are about its time in the trash. Times are ISO 8601, in UTC.
     """
 
     name: str
     chain: Chain
     created: str
-    touched: str
+    named: str
     before: str = ""
     origin: str = ""
     owner: str = ""

@@ -22,8 +22,8 @@ def take(layout: Layout, volume: str, name: str) -> None:
         record = require(layout, volume)
         if record.snapshot(name):
             raise RequestError(
-                f"volume {volume} has a snapshot {name} already",
-                hint=f"take another name, or remove it: archipelago snapshot remove {volume} {name}",
+                f"volume {volume} has a snapshot {name!r} already",
+                hint=f"choose another name, or remove it first: archipelago snapshot remove {volume}@{name}",
             )
         size = data.size_of(layout.data(record.chain[0]))
         with moment(layout, record, volume) as (chain, _):
@@ -62,7 +62,8 @@ def roll_back(layout: Layout, volume: str, name: str) -> None:
         saved = record.snapshot(name)
         if saved is None:
             raise RequestError(
-                f"volume {volume} has no snapshot {name}", hint=f"`archipelago snapshot list {volume}` shows them"
+                f"volume {volume} has no snapshot {name!r}",
+                hint=f"`archipelago snapshot list {volume}` shows what there is",
             )
         openings.refuse_attached(layout, volume)
         with referring(layout), data.duplicate(layout, volume, saved.chain, saved.size) as chain:

@@ -216,7 +216,7 @@ class FileStore:
         return openings.openings(self._volumes, name)
 
     def open_volume(self, name: str, *, exclusive: bool) -> Opened:
-        volumes.touch(self._volumes, name)
+        volumes.require(self._volumes, name)
         return openings.open_volume(self._volumes, name, exclusive=exclusive)
 
     def renew_opening(self, name: str) -> bool:

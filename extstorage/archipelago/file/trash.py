@@ -53,15 +53,15 @@ def restore(layout: Layout, entry: TrashRecord) -> None:
         record = records.read(layout, "trash", entry.id)
         if record is None:
             raise RequestError(
-                f"there is no {entry.id} in the trash any more", hint="`archipelago trash list` shows what there is"
+                f"there is no {entry.id} in the trash", hint="`archipelago trash list` shows what there is"
             )
         if records.read(layout, "volumes", entry.name) is not None:
             raise RequestError(
-                f"there is a volume {entry.name} again",
-                hint=f"rename that one first: archipelago volume rename {entry.name} NEW",
+                f"there is a volume {entry.name} already",
+                hint=f"give that one another name first: archipelago volume rename {entry.name} NEW",
             )
         records.write(
-            layout, "trash", record._replace(owner="", cluster="", removed="", kept_until="", touched=now()), entry.id
+            layout, "trash", record._replace(owner="", cluster="", removed="", kept_until="", named=now()), entry.id
         )
         os.rename(records.path(layout, "trash", entry.id), records.path(layout, "volumes", entry.name))
 
@@ -76,7 +76,7 @@ def purge(layout: Layout, entry: TrashRecord) -> bool:
         if users:
             raise StorageError(
                 f"{entry.name} in the trash is shared by volumes that were cloned from it: {', '.join(users)}",
-                hint="remove these volumes first, or make them whole: archipelago volume flatten",
+                hint="it can go when they are gone, or made independent with `archipelago volume flatten`",
             )
         drop(layout, "trash", record, entry.id)
     data.collect(layout)

@@ -30,8 +30,7 @@ def require(layout: Layout, name: str) -> Record:
     if record is None:
         raise RequestError(
             f"there is no volume {name} in {layout.path()}",
-            hint="`archipelago volume list` shows what there is; see [file] in archipelago.toml(5) for where it is "
-            "looked for",
+            hint="`archipelago volume list` lists what there is; see archipelago.toml(5) for where it is looked for",
         )
     return record
 
@@ -78,7 +77,7 @@ def _refuse_existing(layout: Layout, name: str) -> None:
         raise RequestError(
             f"volume {name} exists already",
             hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
-            f"`archipelago volume remove {name}`, and try again",
+            f"`archipelago volume remove --force {name}`, and try again",
         )
 
 
@@ -105,12 +104,6 @@ def set_owner(layout: Layout, name: str, text: str) -> None:
     """See :meth:`archipelago.store.Volumes.set_metadata`."""
     with named(layout, name):
         records.write(layout, "volumes", require(layout, name)._replace(owner=text))
-
-
-def touch(layout: Layout, name: str) -> None:
-    """Take note that volume *name* was used just now. Raises RequestError when there is none."""
-    with named(layout, name):
-        records.write(layout, "volumes", require(layout, name)._replace(touched=now()))
 
 
 def copy_for_export(settings: Settings, name: str, copy: str) -> None:
@@ -140,7 +133,7 @@ def rename(layout: Layout, name: str, new: str, cluster: str = "") -> None:
         record = require(layout, name)
         _refuse_existing(layout, new)
         openings.refuse_attached(layout, name)
-        record = record._replace(name=new, before=name, cluster=cluster, touched=now())
+        record = record._replace(name=new, before=name, cluster=cluster, named=now())
         records.write(layout, "volumes", record, name)
         os.rename(records.path(layout, "volumes", name), records.path(layout, "volumes", new))
 
