@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from archipelago.parameters import Settings
 from archipelago.rados import volumes
 from archipelago.rados.cluster import Cluster, connected
-from archipelago.rados.publishing import exists
 from archipelago.store import Parent
 
 
@@ -21,7 +20,7 @@ class RadosStore:
         self.settings = cluster.settings
 
     def check(self) -> None:
-        exists(self.cluster.pool, "")  # whoever may not look for any image may not use the pool
+        self.cluster.check()
 
     def create(self, name: str, size: int, parent: Parent | None) -> None:
         volumes.create(self.cluster, name, size, parent)
