@@ -3,8 +3,8 @@
 runs there by itself, so it imports nothing of this tree.
 
 ``python3 crew.py ORDER.json`` measures; the order is what :func:`bench.workers.order` writes. A sample is the time that
-all workers took together, divided by the clones that they made. Stdout is as of ``inside.py``. With the name of a volume
-as a second argument that one is cloned, and nothing is measured.
+all workers took together, divided by the clones that they made. Stdout is as of ``inside.py``. With the name of a
+volume as a second argument that one is cloned, and nothing is measured.
 """
 
 from __future__ import annotations

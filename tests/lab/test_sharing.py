@@ -218,8 +218,8 @@ def test_every_cluster_sees_the_images_and_none_can_change_them(
 def test_who_looks_after_the_images_sees_clones_but_no_content(
     tenants: tuple[Tenant, Tenant], volumes: tuple[Provider, Provider], images: Node
 ) -> None:
-    info = json.loads(images.run(["archipelago", "image", "info", "--json", "shared"], timeout_s=60))
-    assert info["clones"] == sorted(provider.volume for provider in volumes)
+    info = images.run(["archipelago", "image", "info", "--json", "shared"], timeout_s=60)
+    assert all(f'"{provider.volume}"' in info for provider in volumes)
     for tenant, provider in zip(tenants, volumes, strict=True):
         export = ["rbd", "--id", "images", "export", f"{tenant.place}/{provider.volume}", "-"]
         assert "Operation not permitted" in call(images, export).stderr

@@ -56,6 +56,13 @@ class Cluster:
             self._pools[name, namespace] = pool
         return self._pools[name, namespace]
 
+    def check(self) -> None:
+        """Raise ConfigError when the pool of the volumes is not there, rados.Error when it is closed to this user."""
+        try:
+            self.pool.stat("rbd_directory")
+        except rados.ObjectNotFound:
+            pass  # nothing was ever made in it
+
     def evict(self, address: str, seconds: int) -> None:
         """Fence the client at *address*: what it still tries to write is refused for *seconds*."""
         self.handle.blocklist_add(address, seconds)

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from archipelago.parameters import Settings
 from archipelago.rados import openings, volumes
 from archipelago.rados.cluster import Cluster, connected
-from archipelago.rados.publishing import exists
 from archipelago.store import (
     Content,
     Draft,
@@ -38,7 +37,7 @@ class RadosStore:
     # Volumes
 
     def check(self) -> None:
-        exists(self.cluster.pool, "")  # whoever may not look for any image may not use the pool
+        self.cluster.check()
 
     def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
         volumes.create(self.cluster, name, size, parent, cluster)
