@@ -19,11 +19,26 @@ _RETRY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class GuestReport:
-    """What the test guest says once a second. *image_sha256* is that of its disk at boot, ``none`` without a disk."""
+    """What the test guest says once a second. *image_sha256* is that of its disk at boot, ``none`` without a disk.
+
+    The rest tells of the writer on its second disk (``guest_writer.py``), and is 0 when there is none: *writes* are
+    durable, *verified* are slots that were read again, *mismatches* those that did not hold what they had to, *errors*
+    what the disk refused.
+    """
 
     uptime_s: int
     image_sha256: str
     disk_bytes: int
+    writes: int = 0
+    verified: int = 0
+    mismatches: int = 0
+    errors: int = 0
+
+
+_REPORT = (
+    r"lab-guest: uptime=(\d+) image-sha256=([0-9a-f]{64}|none) disk-bytes=(\d+)"
+    r" writes=(\d+) verified=(\d+) mismatches=(\d+) errors=(\d+)\r?\n"
+)
 
 
 def guest_report(node: Node, instance: str, *, timeout_s: float, disk_bytes: int | None = None) -> GuestReport:
@@ -31,10 +46,9 @@ def guest_report(node: Node, instance: str, *, timeout_s: float, disk_bytes: int
 
     Raises CloudError when none comes in time.
     """
-    size = r"\d+" if disk_bytes is None else str(disk_bytes)
-    report = rf"lab-guest: uptime=(\d+) image-sha256=([0-9a-f]{{64}}|none) disk-bytes=({size})\r?\n"
+    report = _REPORT if disk_bytes is None else _REPORT.replace(r"disk-bytes=(\d+)", f"disk-bytes=({disk_bytes})")
     found = read_until(node, instance, report, timeout_s=timeout_s)
-    return GuestReport(int(found[1]), found[2], int(found[3]))
+    return GuestReport(int(found[1]), found[2], *(int(number) for number in found.groups()[2:]))
 
 
 def serial_socket(node: Node, instance: str) -> Path:

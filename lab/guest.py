@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The test guest: Debian's cloud kernel and an initrd of busybox and virtio modules, nothing more."""
+"""The test guest: Debian's cloud kernel and an initrd of busybox, virtio modules and a bare Python for its writer."""
 
 from __future__ import annotations
 
@@ -34,9 +34,17 @@ _MODULES = (
     "button",
     "evdev",
 )
-_PACKAGES = ("linux-image-cloud-amd64", "busybox-static")
+_PACKAGES = ("linux-image-cloud-amd64", "busybox-static", "python3-minimal")
+_LOADER = "ld-linux-x86-64.so.2"
+_LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1")
+_MULTIARCH = "lib/x86_64-linux-gnu"
+# By os.py the interpreter knows its library. What the writer imports is built in; array wants collections.
+_PYTHON_FOLDERS = ("collections", "encodings", "lib-dynload")
+_PYTHON_FILES = """os.py encodings/__init__.py encodings/aliases.py encodings/utf_8.py collections/*.py keyword.py
+ operator.py reprlib.py""".split()
 _POWER_BUTTON = "#!/bin/sh\npoweroff -f\n"
 _INIT = Path(__file__).with_name("guest_init.sh")
+WRITER = Path(__file__).with_name("guest_writer.py")
 _FETCH_S = 900.0
 
 
@@ -59,7 +67,8 @@ def guest(release: Release, timeline: Timeline) -> Guest:
 
 
 def _key() -> str:
-    text = " ".join((*_MODULES, *_PACKAGES)).encode() + _INIT.read_bytes()
+    names = (*_MODULES, *_PACKAGES, *_LIBRARIES, *_PYTHON_FILES, _MULTIARCH)
+    text = " ".join(names).encode() + _INIT.read_bytes() + WRITER.read_bytes()
     return hashlib.sha256(text).hexdigest()[:12]
 
 
@@ -86,11 +95,29 @@ def _initrd(unpacked: Path) -> Iterator[Entry]:
     yield Entry("bin/busybox", _only(unpacked, "*bin/busybox", "usr/bin/busybox").read_bytes(), 0o755)
     yield Entry("etc/acpi/PWRF/00000080", _POWER_BUTTON.encode(), 0o755)
     yield Entry("init", _INIT.read_bytes(), 0o755)
+    yield Entry("writer.py", WRITER.read_bytes())
+    yield from _python(unpacked)
     modules = {name: _module(unpacked, name) for name in _MODULES}
     present = {name: content for name, content in modules.items() if content is not None}
     yield Entry("modules/order", "".join(f"{name}\n" for name in present).encode())
     for name, content in present.items():
         yield Entry(f"modules/{name}.ko", content)
+
+
+def _python(unpacked: Path) -> Iterator[Entry]:
+    """The release's Python, with as much around it as the writer needs."""
+    python = _only(unpacked, "usr/bin/python3.[0-9]*")
+    library = f"usr/lib/{python.name}"
+    for folder in ("lib", _MULTIARCH, "lib64", "usr", "usr/bin", "usr/lib", library):
+        yield Entry(folder)
+    for folder in _PYTHON_FOLDERS:
+        yield Entry(f"{library}/{folder}")
+    yield Entry("usr/bin/python3", python.read_bytes(), 0o755)
+    yield Entry(f"lib64/{_LOADER}", _only(unpacked, f"**/{_MULTIARCH}/{_LOADER}").read_bytes(), 0o755)
+    for name in _LIBRARIES:
+        yield Entry(f"{_MULTIARCH}/{name}", _only(unpacked, f"**/{_MULTIARCH}/{name}").read_bytes())
+    for path in sorted(path for pattern in _PYTHON_FILES for path in (unpacked / library).glob(pattern)):
+        yield Entry(str(path.relative_to(unpacked)), path.read_bytes())
 
 
 def _module(unpacked: Path, name: str) -> bytes | None:

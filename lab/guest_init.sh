@@ -1,9 +1,10 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: BSD-2-Clause
-# /init of the test guest: tells once a second what its disk held when it booted, and powers off when asked to.
+# /init of the test guest: tells once a second what its disk held when it booted, and powers off when asked to. On a
+# second disk, which may come later, it writes all the time and verifies what it wrote (guest_writer.py).
 
 /bin/busybox --install -s /bin
-export PATH=/bin
+export PATH=/bin:/usr/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -34,11 +35,20 @@ if [ -b /dev/vda ] && [ -n "$image_bytes" ]; then
     sum=$(dd if=/dev/vda bs=65536 count=$((image_bytes / 65536)) 2>/dev/null | sha256sum | cut -d ' ' -f 1)
 fi
 
+(
+    until [ -b /dev/vdb ]; do
+        sleep 1
+    done
+    exec python3 -IS /writer.py write /dev/vdb /tmp/writer
+) &
+
 # Again and again: QEMU drops what is said while nobody is connected to the serial port.
 while :; do
     read -r uptime _ </proc/uptime
     sectors=0
     [ -r /sys/block/vda/size ] && read -r sectors </sys/block/vda/size
-    echo "lab-guest: uptime=${uptime%%.*} image-sha256=$sum disk-bytes=$((sectors * 512))"
+    writer="writes=0 verified=0 mismatches=0 errors=0"
+    [ -r /tmp/writer ] && read -r writer </tmp/writer
+    echo "lab-guest: uptime=${uptime%%.*} image-sha256=$sum disk-bytes=$((sectors * 512)) $writer"
     sleep 1
 done

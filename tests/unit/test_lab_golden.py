@@ -19,6 +19,8 @@ from lab.node import Node
 from lab.places import Places
 from lab.spec import Subnet
 
+WRITER = "writes=5 verified=7 mismatches=1 errors=2"
+
 
 def test_archive_is_what_the_kernel_unpacks() -> None:
     made = archive([Entry("bin"), Entry("bin/sh", b"hello", 0o755)])
@@ -69,9 +71,15 @@ def serial(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 
 def test_report_is_found_among_the_rest(serial: socket.socket, node: Node) -> None:
-    line = f"lab-guest: uptime=9 image-sha256={'a' * 64} disk-bytes=67108864\r\n".encode()
+    line = f"lab-guest: uptime=9 image-sha256={'a' * 64} disk-bytes=67108864 {WRITER}\r\n".encode()
     serial.sendall(b"SeaBIOS\r\n" + line[5:] + line)
-    assert guest_report(node, "inst1", timeout_s=5) == GuestReport(9, "a" * 64, 67108864)
+    assert guest_report(node, "inst1", timeout_s=5) == GuestReport(9, "a" * 64, 67108864, 5, 7, 1, 2)
+
+
+def test_report_with_a_disk_of_the_right_size_is_waited_for(serial: socket.socket, node: Node) -> None:
+    for uptime, size in ((9, 1024), (10, 2048)):
+        serial.sendall(f"lab-guest: uptime={uptime} image-sha256=none disk-bytes={size} {WRITER}\r\n".encode())
+    assert guest_report(node, "inst1", timeout_s=5, disk_bytes=2048) == GuestReport(10, "none", 2048, 5, 7, 1, 2)
 
 
 def test_silence_is_an_error_with_the_last_words(serial: socket.socket, node: Node) -> None:
