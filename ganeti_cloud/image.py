@@ -12,6 +12,9 @@ from ganeti_cloud.errors import RequestError
 
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
+# What contents are compared and shared by: an object of RBD.
+BLOCK = 4 << 20
+
 PREFIX = "image."
 SNAPSHOT = "image"
 
