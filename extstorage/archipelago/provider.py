@@ -69,10 +69,20 @@ def _detach(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 def _remove(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     from archipelago import attaching
 
-    attaching.detach(request.volume, settings)
-    with opened(settings) as store:
-        store.remove(request.volume)
+    for place in [*_other_sides(request.volume, settings), settings]:
+        attaching.detach(request.volume, place)
+        with opened(place) as store:
+            store.remove(request.volume)
     return ""
+
+
+def _other_sides(volume: str, settings: Settings) -> list[Settings]:
+    """Where else something of *volume* is that goes with it: it is removed in the middle of a move."""
+    from archipelago.migrating import mark
+
+    with opened(settings) as store:
+        other = mark.other_side(store, volume)
+    return [] if other is None else [Settings.load(CONFIG_FILE, other)]
 
 
 def _grow(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
@@ -118,10 +128,16 @@ def _open(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
 
     During a live migration both nodes have the volume open, so nothing exclusive may be taken here.
     """
+    from archipelago.migrating import mark
+
+    with opened(settings) as store:
+        mark.refuse_moving(store, request.volume)
     return ""
 
 
-_close = _open
+def _close(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
+    return ""
+
 
 _Verb = Callable[[Request, Settings, Mapping[str, str]], str]
 

@@ -158,7 +158,19 @@ class Contents(Protocol):
         """Remove what writers that died have left and nobody writes any more."""
 
 
-class Store(Volumes, Contents, Protocol):
+class Moves(Protocol):
+    """The mark of a volume that is being moved to another place. It can be read and written while a client that died
+    still holds the volume."""
+
+    def moving(self, name: str) -> str:
+        """The mark of volume *name*; empty when it has none, or when there is no such volume."""
+
+    def set_moving(self, name: str, text: str) -> None:
+        """Give volume *name* the mark *text*; an empty one takes it away. Raises RequestError when *text* is not empty
+        and there is no such volume. The mark does not go with a rename, into the trash, or to clones."""
+
+
+class Store(Volumes, Contents, Moves, Protocol):
     """All that a driver offers."""
 
     settings: Settings

@@ -9,6 +9,7 @@ import click
 
 from archipelago.cli import common
 from archipelago.cli.image import image
+from archipelago.cli.migrate import migrate
 from archipelago.parameters import OPTIONS
 from ganeti_cloud import __version__, config
 from ganeti_cloud.errors import CloudError, RequestError, report
@@ -28,6 +29,14 @@ def cli() -> None:
 
 
 cli.add_command(image)
+
+
+@cli.group()
+def volume() -> None:
+    """INTERIM"""
+
+
+volume.add_command(migrate)
 
 
 @cli.command("config")

@@ -70,14 +70,14 @@ class FuseLoop:
 
     def unmap(self, settings: Settings, volume: str) -> bool:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
-        paths = self._files(volume)
+        paths = self._own_files(settings, volume)
         for path in paths:
             self._take_down(volume, path)
         return bool(paths)
 
     def resized(self, settings: Settings, volume: str, size: int) -> None:
         """Let the device of *volume* show that the volume has become *size* bytes large."""
-        for path in self._files(volume):
+        for path in self._own_files(settings, volume):
             for loop in self._loops(path):
                 # The daemon asks the cluster only when told to resize; to the size it has, that changes nothing.
                 run(["truncate", f"--size={size}", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
@@ -143,6 +143,18 @@ class FuseLoop:
         # another volume's name may begin with this one's: <name>.snap
         return [f"{self._folder}/{name}" for name in named if "." not in name[len(volume) + 1 : -len(".raw")]]
 
+    def _own_files(self, settings: Settings, volume: str) -> list[str]:
+        """The files of *volume* without those that serve a volume of that name in another place: while a volume moves,
+        it is mapped in both."""
+        own = _place(_drive_argument(settings, volume))
+        return [path for path in self._files(volume) if self._served(path) in (None, own)]
+
+    def _served(self, path: str) -> str | None:
+        """The place that the living daemon of *path* serves; None without one."""
+        pid = self._daemon(path)
+        drives = [] if pid is None else [word for word in arguments_of(str(pid)) if word.startswith(_DRIVE)]
+        return _place(drives[0]) if drives else None
+
     def _loops(self, path: str) -> list[str]:
         loops = [name for name in entries(self._block) if name.startswith("loop")]
         return [loop for loop in loops if content_of(f"{self._block}/{loop}/loop/backing_file") == path]
@@ -160,6 +172,17 @@ class FuseLoop:
             return any(line.split()[1] == path for line in stream)
 
 
+_DRIVE = "--blockdev="
+# What an argument of a daemon says of how it reaches the place, and not of which place that is.
+_MANNER = ("user", "conf", "discard", "cache")
+
+
+def _place(drive_argument: str) -> str:
+    """What a daemon with *drive_argument* serves, however it reaches that."""
+    drive = json.loads(drive_argument.removeprefix(_DRIVE))
+    return json.dumps({key: value for key, value in drive.items() if key not in _MANNER}, sort_keys=True)
+
+
 def _drive_argument(settings: Settings, volume: str) -> str:
     """The daemon's argument that opens *volume*."""
     drive = {
@@ -173,7 +196,7 @@ def _drive_argument(settings: Settings, volume: str) -> str:
         "discard": "unmap",
         "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
     }
-    return f"--blockdev={json.dumps(drive)}"
+    return f"{_DRIVE}{json.dumps(drive)}"
 
 
 def _export_argument(path: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from archipelago.parameters import Settings
-from archipelago.rados import volumes
+from archipelago.rados import moving, volumes
 from archipelago.rados.cluster import Cluster, connected
 from archipelago.store import Parent
 
@@ -42,6 +42,24 @@ class RadosStore:
 
     def remove(self, name: str) -> None:
         volumes.remove(self.cluster, name)
+
+    def moving(self, name: str) -> str:
+        return moving.moving(self.cluster, name)
+
+    def set_moving(self, name: str, text: str) -> None:
+        moving.set_moving(self.cluster, name, text)
+
+    def names(self):  # INTERIM
+        import rbd
+        return rbd.RBD().list(self.cluster.pool)
+
+    def describe(self, name):  # INTERIM
+        import rbd
+        from types import SimpleNamespace
+        with rbd.Image(self.cluster.pool, name, read_only=True) as image:
+            pairs = dict(image.metadata_list())
+            kept = [e["name"] for e in image.list_snaps() if e["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
+            return SimpleNamespace(size=image.size(), owner=pairs.get("ganeti-cloud.volume.metadata", ""), snapshots=kept, opened_by=[])
 
 
 @contextmanager

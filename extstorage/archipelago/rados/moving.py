@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The mark of a volume that is being moved: an extended attribute of the object that has the volume's name.
+
+It is no metadata of the image, because writing those waits for the image's lock, which a dead client holds for half a
+minute. The object goes when the volume is renamed, removed or put into the trash, and the mark with it.
+"""
+
+from __future__ import annotations
+
+import rados
+
+from archipelago.rados.cluster import Cluster
+from archipelago.rados.volumes import check
+
+_KEY = "ganeti-cloud.moving"
+
+
+def moving(cluster: Cluster, name: str) -> str:
+    """See :meth:`archipelago.store.Moves.moving`."""
+    try:
+        return cluster.pool.get_xattr(f"rbd_id.{name}", _KEY).decode()
+    except (rados.ObjectNotFound, rados.NoData):
+        return ""
+
+
+def set_moving(cluster: Cluster, name: str, text: str) -> None:
+    """See :meth:`archipelago.store.Moves.set_moving`."""
+    if text:
+        check(cluster, name)
+        cluster.pool.set_xattr(f"rbd_id.{name}", _KEY, text.encode())
+        return
+    try:
+        cluster.pool.rm_xattr(f"rbd_id.{name}", _KEY)
+    except (rados.ObjectNotFound, rados.NoData):
+        pass
