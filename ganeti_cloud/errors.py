@@ -36,6 +36,10 @@ class StorageError(CloudError):
     """The storage cluster refused an operation or did not answer."""
 
 
+class GanetiError(CloudError):
+    """Ganeti could not be asked, or refused to answer."""
+
+
 def one_line(text: str) -> str:
     """*text* without line breaks, so that an error stays one line whatever a tool put into it."""
     return " ".join(text.split())

@@ -13,7 +13,11 @@ from ganeti_cloud.errors import RequestError
 
 MIB = 1 << 20
 
-_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+# The characters in the names of volumes and their snapshots.
+ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+# The snapshot that stands for one moment of a volume while Ganeti exports it.
+EXPORT_SNAPSHOT = "ganeti-export"
 
 # Names that end so belong to a volume or an image that is still being made and was never published.
 UNFINISHED_SUFFIX = ".unfinished"
@@ -22,10 +26,20 @@ UNFINISHED_SUFFIX = ".unfinished"
 def checked_name(name: str) -> str:
     """*name*, when a volume may be called so. Raises RequestError otherwise."""
     reserved = name.startswith("image.") or name.endswith(UNFINISHED_SUFFIX)
-    if not 0 < len(name) <= 128 or not set(name) <= _ALLOWED or not name[0].isalnum() or reserved:
+    if not 0 < len(name) <= 128 or not set(name) <= ALLOWED or not name[0].isalnum() or reserved:
         raise RequestError(
             f"{name!r} cannot be the name of a volume",
             hint="VOL_NAME comes from Ganeti as <uuid>.ext.disk<N>; run the script the way Ganeti does",
+        )
+    return name
+
+
+def checked_snapshot(name: str) -> str:
+    """*name*, when a person may call a snapshot of a volume so. Raises RequestError otherwise."""
+    if not 0 < len(name) <= 96 or not set(name) <= ALLOWED or not name[0].isalnum() or name == EXPORT_SNAPSHOT:
+        raise RequestError(
+            f"{name!r} cannot be the name of a snapshot",
+            hint="use letters, digits, '.', '_' and '-', with a letter or digit first, at most 96 in all",
         )
     return name
 

@@ -33,6 +33,13 @@ _NAME = "a name of letters, digits, '_', '.' and '-', with a letter or digit fir
 _pool = config.word(_NAME_CHARACTERS, _NAME)
 _namespace = config.word(_NAME_CHARACTERS, _NAME, empty=True)
 
+
+def _https(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.startswith("https://") or not raw.isascii() or raw != raw.strip():
+        raise ValueError("an address https://HOST:PORT")
+    return raw
+
+
 DEFAULT_CONF = "/etc/ceph/ceph.conf"
 DEFAULT_USER = "admin"
 
@@ -97,6 +104,28 @@ OPTIONS = (
         "or auto: the first of these that works on the node.",
     ),
     config.Option(
+        "ganeti",
+        "rapi",
+        "",
+        config.optional(_https),
+        "Where `archipelago gc` asks Ganeti on a node that is not the master, https://HOST:5080; empty for nowhere.",
+    ),
+    config.Option("ganeti", "rapi_user", "", _namespace, "User there; empty for none."),
+    config.Option(
+        "ganeti",
+        "rapi_password_file",
+        "",
+        config.optional(config.absolute_path),
+        "File with the password of that user.",
+    ),
+    config.Option(
+        "ganeti",
+        "rapi_certificate",
+        "/var/lib/ganeti/rapi.pem",
+        config.absolute_path,
+        "File with the certificate that RAPI has to show.",
+    ),
+    config.Option(
         "limits",
         "connect_s",
         8,
@@ -129,6 +158,10 @@ class Settings(NamedTuple):
     max_depth: int
     keep_days: int
     map: str
+    rapi: str
+    rapi_user: str
+    rapi_password_file: str
+    rapi_certificate: str
     connect_s: int
     operation_s: int
 
@@ -159,6 +192,10 @@ class Settings(NamedTuple):
             max_depth=values["volumes", "max_depth"],
             keep_days=values["trash", "keep_days"],
             map=values["attach", "map"],
+            rapi=values["ganeti", "rapi"],
+            rapi_user=values["ganeti", "rapi_user"],
+            rapi_password_file=values["ganeti", "rapi_password_file"],
+            rapi_certificate=values["ganeti", "rapi_certificate"],
             connect_s=values["limits", "connect_s"],
             operation_s=values["limits", "operation_s"],
         )

@@ -12,7 +12,7 @@ from archipelago.request import Request
 from archipelago.store import opened
 from ganeti_cloud.deadline import process_limit
 from ganeti_cloud.errors import CloudError, RequestError, StorageError, report
-from ganeti_cloud.volume import MIB
+from ganeti_cloud.volume import MIB, checked_name
 
 
 def main(verb: str, env: Mapping[str, str]) -> int:
@@ -42,13 +42,22 @@ def main(verb: str, env: Mapping[str, str]) -> int:
 
 def _create(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     from archipelago.catalogue import images
+    from archipelago.ganeti.ssconf import cluster_name
 
     assert request.size_mib is not None
     refuse_unknown(request.parameters)
-    origin = request.parameters.get("origin")
+    origin, old = request.parameters.get("origin"), request.parameters.get("reuse_data")
+    if origin is not None and old is not None:
+        raise RequestError(
+            "the disk parameters origin and reuse_data exclude each other",
+            hint="give one of them: a new volume begins as a clone, or an old one is taken over",
+        )
+    size = request.size_mib * MIB
     with opened(settings) as store:
-        parent = None if origin is None else images.origin(origin)
-        store.create(request.volume, request.size_mib * MIB, parent)
+        if old is not None:
+            store.adopt(checked_name(old), request.volume, size, cluster_name())
+        else:
+            store.create(request.volume, size, None if origin is None else images.origin(origin), cluster_name())
     return ""
 
 

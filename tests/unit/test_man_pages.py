@@ -19,7 +19,7 @@ from tests.unit import manual
 
 ROOT = Path(__file__).parents[2]
 
-ERRORS = {"CloudError", "ConfigError", "RequestError", "CommandError", "StorageError"}
+ERRORS = {"CloudError", "ConfigError", "RequestError", "CommandError", "StorageError", "GanetiError"}
 # Sentences made of nothing but what another program or the kernel said.
 WORDLESS = 4
 

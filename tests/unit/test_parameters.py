@@ -32,7 +32,9 @@ def test_every_key_of_the_file_is_used(tmp_path: Path) -> None:
         '[ceph]\nconf = "/srv/c.conf"\nuser = "vm"\nkeyring = "/srv/k"\npool = "ssd"\nnamespace = "prod"\n'
         '[file]\nfolder = "/srv/vms"\npool = "slow"\n'
         '[images]\npool = "golden"\nnamespace = "all"\nlimit_gib = 3\n[volumes]\nmax_depth = 4\n'
-        '[trash]\nkeep_days = 5\n[attach]\nmap = "nbd"\n[limits]\nconnect_s = 6\noperation_s = 7\n'
+        '[trash]\nkeep_days = 5\n[attach]\nmap = "nbd"\n'
+        '[ganeti]\nrapi = "https://gnt:5080"\nrapi_user = "gc"\nrapi_password_file = "/p"\nrapi_certificate = "/c"\n'
+        "[limits]\nconnect_s = 6\noperation_s = 7\n"
     )
     expected = Settings(
         driver="rados",
@@ -48,6 +50,10 @@ def test_every_key_of_the_file_is_used(tmp_path: Path) -> None:
         max_depth=4,
         keep_days=5,
         map="nbd",
+        rapi="https://gnt:5080",
+        rapi_user="gc",
+        rapi_password_file="/p",
+        rapi_certificate="/c",
         connect_s=6,
         operation_s=7,
     )

@@ -8,8 +8,12 @@ import sys
 import click
 
 from archipelago.cli import common
+from archipelago.cli.gc import gc, maintain
 from archipelago.cli.image import image
 from archipelago.cli.migrate import migrate
+from archipelago.cli.snapshot import snapshot
+from archipelago.cli.trash import trash
+from archipelago.cli.volume import volume
 from archipelago.parameters import OPTIONS
 from ganeti_cloud import __version__, config
 from ganeti_cloud.errors import CloudError, RequestError, report
@@ -17,26 +21,24 @@ from ganeti_cloud.errors import CloudError, RequestError, report
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="archipelago")
-def cli() -> None:
+@click.option("--driver", help="Where the volumes are, rados or file, instead of the configured driver.")
+@click.option("--pool", help="Pool of the volumes, instead of the configured one.")
+@click.option("--namespace", help="RADOS namespace of the volumes, instead of the configured one.")
+def cli(driver: str | None, pool: str | None, namespace: str | None) -> None:
     """Images and volumes of Ganeti's storage provider "archipelago".
 
     \b
     Examples:
       archipelago image import debian-13 debian-13-genericcloud-amd64.qcow2
       archipelago image list
+      archipelago --pool ssd volume list --long
       gnt-instance add -t ext --disk 0:size=20G,provider=archipelago,origin=debian-13 ...
     """
 
 
-cli.add_command(image)
-
-
-@cli.group()
-def volume() -> None:
-    """INTERIM"""
-
-
 volume.add_command(migrate)
+for group in (image, volume, snapshot, trash, gc, maintain):
+    cli.add_command(group)
 
 
 @cli.command("config")

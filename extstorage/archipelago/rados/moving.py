@@ -2,7 +2,7 @@
 """The mark of a volume that is being moved: an extended attribute of the object that has the volume's name.
 
 It is no metadata of the image, because writing those waits for the image's lock, which a dead client holds for half a
-minute. The object goes when the volume is renamed, removed or put into the trash, and the mark with it.
+minute. The object goes when the volume is removed or put into the trash, and the mark with it.
 """
 
 from __future__ import annotations

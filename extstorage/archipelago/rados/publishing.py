@@ -14,7 +14,6 @@ rename of a run that died.
 from __future__ import annotations
 
 import errno
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +21,7 @@ import rados
 import rbd
 
 from archipelago.rados.cluster import Cluster, errno_of, holders
+from archipelago.rados.metadata import encoded, image_id
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
 
 # Longer than any script of ours can run, so that a fenced one never comes back to life.
@@ -71,8 +71,8 @@ def discard_unfinished(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:
     Succeeds when there is nothing. A client that still holds the unfinished image is fenced: Ganeti runs one script
     at a time for a volume, so that client is dead, or abandoned by Ganeti.
     """
-    if exists(pool, name) and _id(pool, unfinished(name)) == _id(pool, name):
-        _finish_rename(pool, unfinished(name), name)
+    if exists(pool, name) and image_id(pool, unfinished(name)) == image_id(pool, name):
+        finish_rename(pool, unfinished(name), name)
         return
     _fence_holders(cluster, pool, unfinished(name))
     try:
@@ -82,38 +82,32 @@ def discard_unfinished(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:
 
 
 def rename(pool: rados.Ioctx, old: str, new: str) -> None:
-    """Call the image *old* by the name *new*. Nobody may have it open. Raises rbd.ImageExists when *new* is taken."""
+    """Call the image *old* by the name *new*, with what else is kept under its name. Nobody may have it open.
+
+    Raises rbd.ImageExists when *new* is taken.
+    """
     with rados.WriteOpCtx() as write:
         write.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
         write.write_full(pool.read(f"rbd_id.{old}"))
+        for key, value in pool.get_xattrs(f"rbd_id.{old}"):
+            write.set_xattr(key, value)
         try:
             pool.operate_write_op(write, f"rbd_id.{new}")
         except rados.ObjectExists as err:
             raise rbd.ImageExists(f"{new} exists", errno=errno.EEXIST) from err
-    _finish_rename(pool, old, new)
+    finish_rename(pool, old, new)
 
 
-def _finish_rename(pool: rados.Ioctx, old: str, new: str) -> None:
-    image_id = _id(pool, new)
-    assert image_id is not None
-    arguments = b"".join(_encoded(text) for text in (old, new, image_id))
+def finish_rename(pool: rados.Ioctx, old: str, new: str) -> None:
+    """Complete a :func:`rename` that was cut short after *new* had been written."""
+    identity = image_id(pool, new)
+    assert identity is not None
+    arguments = b"".join(encoded(text) for text in (old, new, identity))
     try:
         pool.execute("rbd_directory", "rbd", "dir_rename_image", arguments)
     except rados.ObjectNotFound:
         pass  # the directory had the new name already
     pool.remove_object(f"rbd_id.{old}")
-
-
-def _id(pool: rados.Ioctx, name: str) -> str | None:
-    try:
-        encoded = pool.read(f"rbd_id.{name}")
-    except rados.ObjectNotFound:
-        return None
-    return encoded[4:].decode()  # a length of four bytes, then the text
-
-
-def _encoded(text: str) -> bytes:
-    return struct.pack("<I", len(text)) + text.encode()
 
 
 def _fence_holders(cluster: Cluster, pool: rados.Ioctx, name: str) -> None:

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The store of the driver ``rados``: each method is a function of the module that has its one idea."""
+"""The store of the driver ``rados``: each method is a function of the module that has its one idea.
+
+The modules that ``create`` and ``attach`` do without are imported when they are needed: loading them takes time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from archipelago.parameters import Settings
-from archipelago.rados import moving, volumes
+from archipelago.rados import volumes
 from archipelago.rados.cluster import Cluster, connected
-from archipelago.store import Parent
+from archipelago.store import Parent, Progress, Removal, SnapshotRecord, TrashRecord, VolumeRecord
 
 
 class RadosStore:
@@ -19,11 +22,26 @@ class RadosStore:
         self.cluster = cluster
         self.settings = cluster.settings
 
+    # Volumes
+
     def check(self) -> None:
         self.cluster.pool  # noqa: B018 - opening it is the check
 
-    def create(self, name: str, size: int, parent: Parent | None) -> None:
-        volumes.create(self.cluster, name, size, parent)
+    def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
+        volumes.create(self.cluster, name, size, parent, cluster)
+
+    def adopt(self, old: str, name: str, size: int, cluster: str) -> None:
+        volumes.adopt(self.cluster, old, name, size, cluster)
+
+    def names(self) -> list[str]:
+        from archipelago.rados import describing
+
+        return describing.names(self.cluster)
+
+    def describe(self, name: str) -> VolumeRecord:
+        from archipelago.rados import describing
+
+        return describing.describe(self.cluster, name)
 
     def require(self, name: str) -> None:
         volumes.check(self.cluster, name)
@@ -38,28 +56,101 @@ class RadosStore:
         volumes.set_metadata(self.cluster, name, text)
 
     def copy_for_export(self, name: str, copy: str) -> None:
-        volumes.snapshot(self.cluster, name, copy)
+        from archipelago.rados import exporting, removal
 
-    def remove(self, name: str) -> None:
-        volumes.remove(self.cluster, name)
+        removal.remove(self.cluster, copy)
+        exporting.copy(self.cluster, name, copy)
+
+    def rename(self, name: str, new: str) -> None:
+        volumes.rename(self.cluster, name, new)
+
+    def flatten(self, name: str, progress: Progress) -> None:
+        from archipelago.rados import depth
+
+        depth.flatten(self.cluster, name, progress)
+
+    def remove(self, name: str) -> Removal:
+        from archipelago.rados import removal
+
+        return removal.remove(self.cluster, name)
+
+    # Snapshots
+
+    def take_snapshot(self, volume: str, name: str) -> None:
+        from archipelago.rados import snapshots
+
+        snapshots.take(self.cluster, volume, name)
+
+    def snapshots(self, volume: str) -> list[SnapshotRecord]:
+        from archipelago.rados import snapshots
+
+        return snapshots.records(self.cluster, volume)
+
+    def roll_back(self, volume: str, name: str, progress: Progress) -> None:
+        from archipelago.rados import snapshots
+
+        snapshots.roll_back(self.cluster, volume, name, progress)
+
+    def remove_snapshot(self, volume: str, name: str) -> bool:
+        from archipelago.rados import snapshots
+
+        return snapshots.remove(self.cluster, volume, name)
+
+    # Trash
+
+    def trash(self, name: str) -> None:
+        from archipelago.rados import removal
+
+        removal.trash(self.cluster, name)
+
+    def trashed(self) -> list[TrashRecord]:
+        from archipelago.rados import trash
+
+        return trash.records(self.cluster)
+
+    def restore(self, entry: TrashRecord) -> None:
+        from archipelago.rados import trash
+
+        trash.restore(self.cluster, entry)
+
+    def purge(self, entry: TrashRecord) -> bool:
+        from archipelago.rados import trash
+
+        return trash.purge(self.cluster, entry)
+
+    # Maintenance
+
+    def maintaining(self) -> AbstractContextManager[None]:
+        from archipelago.rados import maintaining
+
+        return maintaining.maintaining(self.cluster)
+
+    def too_deep(self) -> list[str]:
+        from archipelago.rados import depth
+
+        return depth.too_deep(self.cluster)
+
+    def leftovers(self, older_s: float) -> list[str]:
+        from archipelago.rados import describing
+
+        return describing.leftovers(self.cluster, older_s)
+
+    def sweep(self, name: str) -> None:
+        from archipelago.rados import describing
+
+        describing.sweep(self.cluster, name)
+
+    # Moves
 
     def moving(self, name: str) -> str:
+        from archipelago.rados import moving
+
         return moving.moving(self.cluster, name)
 
     def set_moving(self, name: str, text: str) -> None:
+        from archipelago.rados import moving
+
         moving.set_moving(self.cluster, name, text)
-
-    def names(self):  # INTERIM
-        import rbd
-        return rbd.RBD().list(self.cluster.pool)
-
-    def describe(self, name):  # INTERIM
-        import rbd
-        from types import SimpleNamespace
-        with rbd.Image(self.cluster.pool, name, read_only=True) as image:
-            pairs = dict(image.metadata_list())
-            kept = [e["name"] for e in image.list_snaps() if e["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
-            return SimpleNamespace(size=image.size(), owner=pairs.get("ganeti-cloud.volume.metadata", ""), snapshots=kept, opened_by=[])
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Volumes: what the verbs do in the cluster. Sizes are in bytes.
+"""Volumes: how they come into being, change their name and their size. Sizes are in bytes.
 
 The functions raise the bindings' own exceptions where no better words exist for them than those of
 :func:`archipelago.rados.cluster.explained`.
@@ -7,67 +7,134 @@ The functions raise the bindings' own exceptions where no better words exist for
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 
 import rados
 import rbd
 
 from archipelago.catalogue import images
+from archipelago.rados import metadata
 from archipelago.rados.cluster import Cluster, holders, host_of
-from archipelago.rados.publishing import discard_unfinished, exists, published
+from archipelago.rados.metadata import CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
+from archipelago.rados.publishing import discard_unfinished, exists, finish_rename, published
+from archipelago.rados.publishing import rename as rename_image
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
+from ganeti_cloud.volume import MIB
 
-ORIGIN_KEY = "ganeti-cloud.volume.origin"
-OWNER_KEY = "ganeti-cloud.volume.metadata"
+# Beside the name of a volume: which hosts have opened it, as Ganeti's scripts told us.
+_OPENING = "ganeti-cloud.open."
 
-# The snapshot that stands for one moment of a volume while Ganeti exports it.
-_EXPORT_SNAPSHOT = "ganeti-export"
-
-# A client that died stays a holder of its image for osd_client_watch_timeout, 30 s by default.
-_HOLDER_S = 35.0
+# The volumes that are to be flattened, by the ids of their images.
+DEEP_OBJECT = "ganeti-cloud.flatten"
 
 
-def create(cluster: Cluster, name: str, size: int, parent: Parent | None) -> None:
-    """See :meth:`archipelago.store.Volumes.create`.
+def create(cluster: Cluster, name: str, size: int, parent: Parent | None, ganeti: str) -> None:
+    """See :meth:`archipelago.store.Volumes.create`; *ganeti* is what is called *cluster* there.
 
     A volume that exists is refused: Ganeti's recreate-disks does not remove it first, and what it holds is not ours to
     drop.
     """
     if exists(cluster.pool, name):
         discard_unfinished(cluster, cluster.pool, name)
-        raise RequestError(
-            f"volume {name} exists already",
-            hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
-            f"`rbd rm {cluster.settings.spec(name)}`, and try again",
-        )
+        raise _existing(name)
     try:
-        _make(cluster, name, size, parent)
+        _make(cluster, name, size, parent, ganeti)
     except rbd.ImageExists:  # left by a run that died, and swept up by now
-        _make(cluster, name, size, parent)
+        _make(cluster, name, size, parent, ganeti)
 
 
-def _make(cluster: Cluster, name: str, size: int, parent: Parent | None) -> None:
+def _make(cluster: Cluster, name: str, size: int, parent: Parent | None, ganeti: str) -> None:
     with published(cluster, cluster.pool, name) as draft:
         if parent is None:
             rbd.RBD().create(cluster.pool, draft, size)
+            _note(cluster, draft, {CLUSTER_KEY: ganeti})
             return
-        try:
-            rbd.RBD().clone(_place(cluster, parent), parent.holder, parent.snapshot, cluster.pool, draft)
-        except rbd.ImageNotFound as err:
-            raise images.missing(parent.text) from err
+        _clone(cluster, parent, draft)
         with rbd.Image(cluster.pool, draft) as image:
             # Asked of the clone, which is open anyway: opening the image just for its size would cost 10 ms.
-            images.refuse_too_large(parent.text, image.size(), at_most=size)
+            refuse_too_small(parent, image.size(), size)
             if image.size() < size:
                 image.resize(size)
-            image.metadata_set(ORIGIN_KEY, parent.text)
+        note_clone(cluster, draft, {ORIGIN_KEY: parent.text, OWNER_KEY: "", CLUSTER_KEY: ganeti})
+
+
+def _clone(cluster: Cluster, parent: Parent, draft: str) -> None:
+    place = _place(cluster, parent)
+    try:
+        try:
+            rbd.RBD().clone(place, parent.holder, parent.snapshot, cluster.pool, draft)
+        except rbd.InvalidArgument:  # clone format 1 demands a protected snapshot
+            with rbd.Image(place, parent.holder) as image:
+                image.protect_snap(parent.snapshot)
+            rbd.RBD().clone(place, parent.holder, parent.snapshot, cluster.pool, draft)
+    except rbd.ImageNotFound as err:
+        raise _missing_parent(parent) from err
+
+
+def note_clone(cluster: Cluster, draft: str, pairs: Mapping[str, str]) -> None:
+    """Keep *pairs* beside the clone *draft*, and its depth. All that is kept beside its parent it has inherited."""
+    identity = _identity(cluster, draft)
+    inherited = metadata.read(cluster.pool, identity)
+    depth = int(inherited.get(DEPTH_KEY, "0")) + 1
+    changed = {key: value for key, value in pairs.items() if value != inherited.get(key, "")}
+    metadata.write(cluster.pool, identity, {**changed, DEPTH_KEY: str(depth)})
+    if depth > cluster.settings.max_depth:
+        # Before it is published: what dies in between leaves an entry too much, and not one too few.
+        with rados.WriteOpCtx() as write:
+            cluster.pool.set_omap(write, (identity,), (b"",))
+            cluster.pool.operate_write_op(write, DEEP_OBJECT)
+
+
+def _note(cluster: Cluster, name: str, pairs: Mapping[str, str]) -> None:
+    metadata.write(cluster.pool, _identity(cluster, name), pairs)
+
+
+def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None:
+    """See :meth:`archipelago.store.Volumes.adopt`."""
+    if not _renamed_already(cluster, old, name):
+        with opened(cluster, old) as image:
+            if image.size() > size:
+                raise RequestError(
+                    f"volume {old} is {-(-image.size() // MIB)} MiB large and does not fit into {size // MIB} MiB",
+                    hint="give the disk the size of the volume: no volume is ever made smaller",
+                )
+        owner = metadata.read(cluster.pool, _identity(cluster, old)).get(OWNER_KEY, "")
+        if owner:
+            raise RequestError(
+                f"volume {old} is a disk of {shown_owner(owner)}",
+                hint=f"remove it from there with `gnt-instance modify --disk N:remove`, then bring it back: "
+                f"archipelago trash restore {old}",
+            )
+        refuse_open(cluster, old)
+        grow(cluster, old, size)
+        _note(cluster, old, {CLUSTER_KEY: ganeti})
+        rename_image(cluster.pool, old, name)
+
+
+def rename(cluster: Cluster, name: str, new: str) -> None:
+    """See :meth:`archipelago.store.Volumes.rename`."""
+    if not _renamed_already(cluster, name, new):
+        check(cluster, name)
+        refuse_open(cluster, name)
+        _note(cluster, name, {CLUSTER_KEY: ""})
+        rename_image(cluster.pool, name, new)
+
+
+def _renamed_already(cluster: Cluster, name: str, new: str) -> bool:
+    """Complete a rename that was cut short. Raises RequestError when *new* is the name of another volume."""
+    if not exists(cluster.pool, new):
+        return False
+    if image_id(cluster.pool, name) != image_id(cluster.pool, new):
+        raise _existing(new)
+    finish_rename(cluster.pool, name, new)
+    return True
 
 
 def check(cluster: Cluster, name: str) -> None:
     """Raise RequestError when there is no volume *name*."""
     if not exists(cluster.pool, name):
-        raise _missing(cluster, name)
+        raise missing(cluster, name)
 
 
 def require_parent(cluster: Cluster, parent: Parent) -> None:
@@ -75,7 +142,7 @@ def require_parent(cluster: Cluster, parent: Parent) -> None:
     try:
         rbd.Image(_place(cluster, parent), parent.holder, snapshot=parent.snapshot, read_only=True).close()
     except rbd.ImageNotFound as err:
-        raise images.missing(parent.text) from err
+        raise _missing_parent(parent) from err
 
 
 def _place(cluster: Cluster, parent: Parent) -> rados.Ioctx:
@@ -84,124 +151,92 @@ def _place(cluster: Cluster, parent: Parent) -> rados.Ioctx:
 
 def grow(cluster: Cluster, name: str, size: int) -> None:
     """Make volume *name* at least *size* large. Never shrinks one: what is larger already stays."""
-    with _opened(cluster, name) as image:
+    with opened(cluster, name) as image:
         if image.size() < size:
             image.resize(size)
 
 
 def set_metadata(cluster: Cluster, name: str, text: str) -> None:
     """Keep *text* (Ganeti says which instance the volume belongs to) beside the volume."""
-    with _opened(cluster, name) as image:
-        image.metadata_set(OWNER_KEY, text)
+    _note(cluster, name, {OWNER_KEY: text})
 
 
-def snapshot(cluster: Cluster, name: str, copy: str) -> None:
-    """Make volume *copy*, a clone that holds what *name* holds now. An earlier *copy* is replaced.
-
-    Where clones are of the second format the snapshot between the two removes itself with the copy; with the first
-    format it stays until :func:`remove` of the copy.
-    """
-    remove(cluster, copy)
-    with _opened(cluster, name) as image:
-        _drop_snapshot(image)
-        image.create_snap(_EXPORT_SNAPSHOT)
-        image.protect_snap(_EXPORT_SNAPSHOT)
-        with published(cluster, cluster.pool, copy) as draft:
-            rbd.RBD().clone(cluster.pool, name, _EXPORT_SNAPSHOT, cluster.pool, draft)
-        _drop_snapshot(image)
-
-
-def remove(cluster: Cluster, name: str) -> None:
-    """Remove volume *name*, and whatever an interrupted run left of it. Succeeds when it is gone.
-
-    A clone of the second format that was made of it lives on: RBD keeps what it needs in the trash until it goes.
-    Raises StorageError when something still holds the volume open, when it has snapshots that a person made, or a copy
-    of the first format.
-    """
-    discard_unfinished(cluster, cluster.pool, name)
-    parent = _prepare_removal(cluster, name)
-    end = time.monotonic() + _HOLDER_S
-    while True:
-        try:
-            rbd.RBD().remove(cluster.pool, name)
-        except rbd.ImageNotFound:
-            pass
-        except rbd.ImageHasSnapshots as err:
-            raise StorageError(
-                f"volume {name} shares data with a copy that an export left",
-                hint=f"remove the copy first: `rbd children {cluster.settings.spec(name)}@{_EXPORT_SNAPSHOT}` names it",
-            ) from err
-        except rbd.ImageBusy as err:
-            if time.monotonic() > end:
-                raise _held(cluster, name) from err
-            time.sleep(1)
-            continue
-        break
-    if parent is not None:
-        with _opened(cluster, parent) as image:
-            _drop_snapshot(image)
-
-
-def _prepare_removal(cluster: Cluster, name: str) -> str | None:
-    """Drop the snapshot of an export; the name of the volume *name* is an export of, if it is one."""
-    try:
-        with rbd.Image(cluster.pool, name) as image:
-            _drop_snapshot(image)
-            kept = [
-                entry["name"]
-                for entry in image.list_snaps()
-                # One in another namespace is in the trash, and goes with the last clone of it.
-                if entry["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER and entry["name"] != _EXPORT_SNAPSHOT
-            ]
-            parent = _parent(image)
-    except rbd.ImageNotFound:
-        return None
-    if kept:
-        raise StorageError(
-            f"volume {name} has snapshots: {', '.join(kept)}",
-            hint=f"remove them first: rbd snap purge {cluster.settings.spec(name)}",
-        )
-    return parent
-
-
-def _parent(image: rbd.Image) -> str | None:
-    try:
-        parent = image.get_parent_image_spec()
-    except rbd.ImageNotFound:
-        return None
-    return parent["image_name"] if parent["snap_name"] == _EXPORT_SNAPSHOT else None
-
-
-def _drop_snapshot(image: rbd.Image) -> None:
-    try:
-        image.unprotect_snap(_EXPORT_SNAPSHOT)
-    except rbd.ImageNotFound:
-        return
-    except rbd.InvalidArgument:
-        pass  # a run died between making and protecting it
-    except rbd.ImageBusy:
-        return  # clone format 1: its copy is still there
-    image.remove_snap(_EXPORT_SNAPSHOT)
-
-
-def _opened(cluster: Cluster, name: str) -> rbd.Image:
+def opened(cluster: Cluster, name: str) -> rbd.Image:
+    """The volume *name*, open. Raises RequestError when there is none."""
     try:
         return rbd.Image(cluster.pool, name)
     except rbd.ImageNotFound as err:
-        raise _missing(cluster, name) from err
+        raise missing(cluster, name) from err
 
 
-def _missing(cluster: Cluster, name: str) -> RequestError:
-    where = cluster.settings.spec("")
-    return RequestError(
-        f"there is no volume {name} in {where}",
-        hint=f"`rbd ls {where}` lists what there is; see [ceph] in archipelago.toml(5) for where it is looked for",
-    )
+def openers(cluster: Cluster, name: str) -> list[str]:
+    """The hosts that have volume *name* open, or say that they have."""
+    watching = {host_of(address) for address in holders(cluster.pool, name)}
+    said = {
+        key.removeprefix(_OPENING) for key, _ in cluster.pool.get_xattrs(f"rbd_id.{name}") if key.startswith(_OPENING)
+    }
+    return sorted(watching | said)
 
 
-def _held(cluster: Cluster, name: str) -> StorageError:
-    hosts = sorted({host_of(address) for address in holders(cluster.pool, name)})
+def refuse_open(cluster: Cluster, name: str) -> None:
+    """Raise StorageError when somebody has volume *name* open."""
+    hosts = openers(cluster, name)
+    if hosts:
+        raise held(name, hosts)
+
+
+def held(name: str, hosts: list[str]) -> StorageError:
+    """The error for a volume that *hosts* have open."""
     return StorageError(
         f"volume {name} is still open on {', '.join(hosts) or 'another node'}",
         hint="stop the instance there, or run `gnt-instance deactivate-disks` for it, and try again",
+    )
+
+
+def shown_owner(owner: str) -> str:
+    """The instance in what Ganeti keeps beside a volume, ``originstname+INSTANCE``."""
+    return owner.removeprefix("originstname+")
+
+
+def missing(cluster: Cluster, name: str) -> RequestError:
+    """The error for a volume that is not there."""
+    where = cluster.settings.spec("")
+    return RequestError(
+        f"there is no volume {name} in {where}",
+        hint="`archipelago volume list` lists what there is; see archipelago.toml(5) for where it is looked for",
+    )
+
+
+def refuse_too_small(parent: Parent, needed: int, size: int) -> None:
+    """Raise RequestError when what is *needed* for *parent* does not fit into *size*."""
+    if parent.of_image:
+        images.refuse_too_large(parent.text, needed, at_most=size)
+    elif needed > size:
+        raise RequestError(
+            f"{parent.text} is {-(-needed // MIB)} MiB large and does not fit into {size // MIB} MiB",
+            hint=f"give the volume {-(-needed // MIB)} MiB or more",
+        )
+
+
+def _identity(cluster: Cluster, name: str) -> str:
+    identity = image_id(cluster.pool, name)
+    if identity is None:
+        raise missing(cluster, name)
+    return identity
+
+
+def _missing_parent(parent: Parent) -> RequestError:
+    if parent.of_image:
+        return images.missing(parent.text)
+    return RequestError(
+        f"there is no snapshot {parent.snapshot} of a volume {parent.holder}",
+        hint=f"`archipelago snapshot list {parent.holder}` shows what there is",
+    )
+
+
+def _existing(name: str) -> RequestError:
+    return RequestError(
+        f"volume {name} exists already",
+        hint="if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
+        f"`archipelago volume remove --force {name}`, and try again",
     )
