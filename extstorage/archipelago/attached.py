@@ -53,6 +53,14 @@ def read(volume: str, folder: str = RUN_FOLDER) -> tuple[str, Evidence, str] | N
         return None
 
 
+def forget(volume: str, folder: str = RUN_FOLDER) -> None:
+    """Have no record of *volume*: the next ``attach`` finds everything out again."""
+    try:
+        os.unlink(record_path(volume, folder))
+    except FileNotFoundError:
+        pass
+
+
 def encode(known: str, evidence: Evidence, answer: str) -> str:
     """The text of a record."""
     lines = [known, str(len(evidence)), *(f"{path}\t{content}" for path, content in evidence)]

@@ -21,6 +21,7 @@ class Request(NamedTuple):
     new_size_mib: int | None
     snapshot: str | None
     metadata: str | None
+    exclusive: bool | None
     parameters: Mapping[str, str]
 
     @classmethod
@@ -34,6 +35,7 @@ class Request(NamedTuple):
             new_size_mib=_mib(env, "VOL_NEW_SIZE") if verb == "grow" else None,
             snapshot=volume.checked_name(_needed(env, "VOL_SNAPSHOT_NAME")) if verb == "snapshot" else None,
             metadata=_needed(env, "VOL_METADATA") if verb == "setinfo" else None,
+            exclusive=_truth(env, "VOL_OPEN_EXCLUSIVE") if verb == "open" else None,
             parameters=parameters,
         )
 
@@ -43,6 +45,13 @@ def _needed(env: Mapping[str, str], key: str) -> str:
     if not value:
         raise RequestError(f"{key} is not set", hint=_HINT)
     return value
+
+
+def _truth(env: Mapping[str, str], key: str) -> bool:
+    text = _needed(env, key)
+    if text not in ("True", "False"):
+        raise RequestError(f"{key}={text!r} is neither True nor False", hint=_HINT)
+    return text == "True"
 
 
 def _mib(env: Mapping[str, str], key: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from archipelago.mapping.choosing import ALL, find, map_volume, unmap
+from archipelago.mapping.choosing import ALL, find, map_again, map_volume, unmap
 from archipelago.mapping.mapper import Mapped
 from archipelago.parameters import Settings
 from ganeti_cloud.errors import CloudError, CommandError, ConfigError
@@ -39,8 +39,8 @@ class Scripted:
         self.asked.append("find")
         return self.device if self._has else None
 
-    def map(self, settings: Settings, volume: str) -> Mapped:
-        self.asked.append("map")
+    def map(self, settings: Settings, volume: str, device: str = "") -> Mapped:
+        self.asked.append(f"map {device}".strip())
         if self._fails is not None:
             raise self._fails
         return self.device
@@ -133,3 +133,10 @@ def test_unmap_asks_every_way(has: tuple[bool, ...], was: bool) -> None:
     ways = [Scripted(str(number), has=one) for number, one in enumerate(has)]
     assert unmap(SETTINGS._replace(map="krbd"), VOLUME, ways) is was
     assert [way.asked for way in ways] == [["unmap"]] * len(has)
+
+
+def test_map_again_keeps_the_way_and_the_name() -> None:
+    ways = [Scripted("krbd"), Scripted("nbd", has=True), Scripted("fuse", has=True)]
+    assert map_again(SETTINGS, VOLUME, ways) == ways[1].device
+    assert [way.asked for way in ways] == [["find"], ["find", "unmap", "map /dev/nbd0"], []]
+    assert map_again(SETTINGS, VOLUME, [Scripted("krbd")]) is None

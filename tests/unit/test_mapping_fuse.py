@@ -146,6 +146,20 @@ def test_map_that_fails_leaves_nothing(fake_tool: FakeTools, way: FuseLoop, run_
     )
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_map_again_takes_the_same_device_if_it_is_free(
+    fake_tool: FakeTools, way: FuseLoop, run_folder: Path, taken: bool
+) -> None:
+    fake_tool("qemu-storage-daemon")
+    losetup = fake_tool("losetup", does='[ "$1" = --find ] || exit 1' if taken else "")
+    with pytest.raises(CommandError, match="no device appeared"):  # no daemon serves it here
+        way.map(SETTINGS, VOLUME, "/dev/loop1")
+    wanted, *found = losetup.calls
+    path = wanted.pop()
+    assert wanted == ["--direct-io=on", "--", "/dev/loop1"]
+    assert found == ([["--find", "--direct-io=on", "--", path]] if taken else [])
+
+
 def test_unmap_clears_what_a_dead_daemon_left(
     fake_tool: FakeTools, way: FuseLoop, run_folder: Path, block: Path
 ) -> None:

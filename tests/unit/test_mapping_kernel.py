@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archipelago.mapping.kernel import entries, module_loaded, observed, program
+from archipelago.mapping.kernel import entries, module_loaded, observed, program, users_of
 from tests.unit.faketools import FakeTools
 
 
@@ -47,6 +47,14 @@ def test_a_module_is_loaded(fake_tool: FakeTools, tmp_path: Path, appears: bool,
 
 def test_without_modprobe_there_is_no_module(tmp_path: Path) -> None:
     assert not module_loaded("rbd", str(tmp_path / "bus"))
+
+
+def test_users_of_a_device(tmp_path: Path) -> None:
+    for pid, target in (("7", "/dev/loop1"), ("8", "/dev/loop10"), ("9", "/dev/loop1"), ("self", "/dev/loop1")):
+        (tmp_path / pid / "fd").mkdir(parents=True)
+        (tmp_path / pid / "fd" / "3").symlink_to(target)
+    (tmp_path / "11").mkdir()
+    assert users_of("/dev/loop1", str(tmp_path)) == ["7", "9"]
 
 
 def test_program(fake_tool: FakeTools) -> None:

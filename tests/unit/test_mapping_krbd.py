@@ -74,7 +74,9 @@ def test_map(fake_tool: FakeTools, tmp_path: Path, namespace: str) -> None:
     settings = PROD._replace(namespace=namespace)
     assert KernelRbd(str(tmp_path)).map(settings, VOLUME) == mapped(devices / "7", namespace)
     spec = f"ssd/prod/{VOLUME}" if namespace else f"ssd/{VOLUME}"
-    assert tool.calls == [["--conf", "/etc/ceph/ceph.conf", "--id", "vm", "device", "map", spec]]
+    assert tool.calls == [
+        ["--conf", "/etc/ceph/ceph.conf", "--id", "vm", "device", "map", "--options", "noshare", spec]
+    ]
 
 
 def test_map_fails(fake_tool: FakeTools, tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_map_fails(fake_tool: FakeTools, tmp_path: Path) -> None:
     with pytest.raises(CommandError) as caught:
         KernelRbd(str(tmp_path)).map(PROD, VOLUME)
     assert (str(caught.value), caught.value.status) == (
-        f"rbd --conf /etc/ceph/ceph.conf --id vm device map ssd/prod/{VOLUME}: exit 6: "
+        f"rbd --conf /etc/ceph/ceph.conf --id vm device map --options noshare ssd/prod/{VOLUME}: exit 6: "
         "rbd: map failed: (6) No such device or address",
         6,
     )

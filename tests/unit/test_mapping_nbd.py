@@ -83,6 +83,14 @@ def test_map(fake_tool: FakeTools, node: Node) -> None:
     assert tool.calls == [["--conf", "/etc/ceph/ceph.conf", "--id", "vm", "map", SPEC]]
 
 
+def test_map_again_takes_the_same_device_if_it_is_free(fake_tool: FakeTools, node: Node) -> None:
+    mapped = node.serve(3, 300, "map", SPEC)
+    tool = fake_tool("rbd-nbd", does='[ "$#" = 6 ] || exit 1')  # with more arguments it fails: the device is taken
+    assert node.nbd.map(PROD, VOLUME, "/dev/nbd3") == mapped
+    asked = ["--conf", "/etc/ceph/ceph.conf", "--id", "vm", "map", SPEC]
+    assert tool.calls == [[*asked, "--device", "/dev/nbd3"], asked]
+
+
 def test_map_fails(fake_tool: FakeTools, node: Node) -> None:
     fake_tool("rbd-nbd", complains="rbd-nbd: failed to map\n", status=1)
     with pytest.raises(CommandError) as caught:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from archipelago import attaching, provider
+from archipelago import attaching, opening, provider
+from archipelago.store import Opening
 from tests.unit.settings import VOLUME
 
 ENV = {"VOL_NAME": VOLUME, "VOL_SIZE": "1024", "EXTP_PROVIDER": "archipelago"}
@@ -41,6 +42,12 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             id="bad size",
         ),
         pytest.param(
+            "open",
+            {**ENV, "VOL_OPEN_EXCLUSIVE": "yes"},
+            f"error: VOL_OPEN_EXCLUSIVE='yes' is neither True nor False\n{SET_BY_GANETI}",
+            id="bad truth",
+        ),
+        pytest.param(
             "create",
             {**ENV, "EXTP_PARENT": "debian"},
             "error: unknown disk parameter 'parent'\n"
@@ -67,7 +74,7 @@ def test_what_cannot_be_done_is_two_lines(
 
 def test_a_bad_configuration_is_two_lines(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config_file.write_text("[ceph]\nconf = 1\npol = 'x'\n", encoding="utf-8")
-    assert provider.main("open", ENV) == 1
+    assert provider.main("close", ENV) == 1
     assert capsys.readouterr() == (
         "",
         f"error: {config_file}: [ceph] conf: 1 is not an absolute path; [ceph] pol: no such key\n"
@@ -75,12 +82,27 @@ def test_a_bad_configuration_is_two_lines(config_file: Path, capsys: pytest.Capt
     )
 
 
-@pytest.mark.parametrize("verb", ["open", "close"])
-@pytest.mark.parametrize("exclusive", ["True", "False"])
-def test_open_and_close_say_and_do_nothing(verb: str, exclusive: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for _ in range(2):
-        assert provider.main(verb, {**ENV, "VOL_OPEN_EXCLUSIVE": exclusive}) == 0
-    assert capsys.readouterr() == ("", "")
+@pytest.mark.parametrize("word", ["True", "False"])
+def test_open_tells_whom_it_fenced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    def open_volume(volume: str, settings: object, *, exclusive: bool) -> list[Opening]:
+        assert (volume, exclusive) == (VOLUME, word == "True")
+        return [Opening("node1.example.com", exclusive=True, since="2026-11-20T10:00:00Z")]
+
+    monkeypatch.setattr(opening, "open_volume", open_volume)
+    assert provider.main("open", {**ENV, "VOL_OPEN_EXCLUSIVE": word}) == 0
+    assert capsys.readouterr() == (
+        "",
+        f"open: node1.example.com had {VOLUME} open since 2026-11-20T10:00:00Z, and is fenced from it\n",
+    )
+
+
+def test_close_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    closed = []
+    monkeypatch.setattr(opening, "close_volume", lambda volume, settings: closed.append(volume))
+    assert provider.main("close", ENV) == 0
+    assert (closed, capsys.readouterr()) == ([VOLUME], ("", ""))
 
 
 def test_attach_prints_the_answer_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

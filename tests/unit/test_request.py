@@ -23,12 +23,19 @@ ENV = {
     "VOL_NEW_SIZE": "2048",
     "VOL_METADATA": "originstname+web1.example.com",
     "VOL_SNAPSHOT_NAME": f"{VOLUME}.snap",
+    "VOL_OPEN_EXCLUSIVE": "False",
     "EXTP_PROVIDER": "archipelago",
     "EXTP_ORIGIN": "debian-13",
     "EXTP_WEIRD-KEY": "X=1",
 }
 
-NOTHING: dict[str, Any] = {"size_mib": None, "new_size_mib": None, "snapshot": None, "metadata": None}
+NOTHING: dict[str, Any] = {
+    "size_mib": None,
+    "new_size_mib": None,
+    "snapshot": None,
+    "metadata": None,
+    "exclusive": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,8 @@ NOTHING: dict[str, Any] = {"size_mib": None, "new_size_mib": None, "snapshot": N
         ("grow", {"new_size_mib": 2048}),
         ("setinfo", {"metadata": "originstname+web1.example.com"}),
         ("snapshot", {"snapshot": f"{VOLUME}.snap"}),
-        *((verb, {}) for verb in ("attach", "detach", "remove", "verify", "open", "close")),
+        ("open", {"exclusive": False}),
+        *((verb, {}) for verb in ("attach", "detach", "remove", "verify", "close")),
     ],
 )
 def test_each_verb_reads_what_it_needs(verb: str, used: dict[str, Any]) -> None:
@@ -55,6 +63,7 @@ def test_each_verb_reads_what_it_needs(verb: str, used: dict[str, Any]) -> None:
         ("grow", "VOL_NEW_SIZE"),
         ("setinfo", "VOL_METADATA"),
         ("snapshot", "VOL_SNAPSHOT_NAME"),
+        ("open", "VOL_OPEN_EXCLUSIVE"),
     ],
 )
 @pytest.mark.parametrize("how", ["missing", "empty"])
@@ -77,6 +86,13 @@ def test_what_is_no_size(verb: str, key: str, value: str) -> None:
     with pytest.raises(RequestError) as caught:
         Request.from_env(verb, {**ENV, key: value})
     assert (str(caught.value), caught.value.hint) == (f"{key}={value!r} is not a size in MiB", HINT)
+
+
+def test_the_truths_are_those_of_python() -> None:
+    assert Request.from_env("open", {**ENV, "VOL_OPEN_EXCLUSIVE": "True"}).exclusive is True
+    with pytest.raises(RequestError) as caught:
+        Request.from_env("open", {**ENV, "VOL_OPEN_EXCLUSIVE": "true"})
+    assert (str(caught.value), caught.value.hint) == ("VOL_OPEN_EXCLUSIVE='true' is neither True nor False", HINT)
 
 
 @pytest.mark.parametrize("value", [1, (1 << 40) - 1])

@@ -59,6 +59,17 @@ _HINT = (
 )
 
 
+def map_again(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> Mapped | None:
+    """Replace the device of *volume*, which is not in use, by a new one of the same kind, and under the same name if
+    the kernel lets it; None when there is none."""
+    for mapper in mappers:
+        mapped = mapper.find(settings, volume)
+        if mapped is not None:
+            mapper.unmap(settings, volume)
+            return mapper.map(settings, volume, mapped.device)
+    return None
+
+
 def unmap(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> bool:
     """Take away every device of *volume*; False when it had none. Raises StorageError while one is in use."""
     return any([mapper.unmap(settings, volume) for mapper in mappers])

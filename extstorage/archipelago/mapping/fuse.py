@@ -17,7 +17,7 @@ from archipelago.attached import RUN_FOLDER, content_of
 from archipelago.mapping.kernel import SYS, arguments_of, entries, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_HINT, UNMAP_S, Mapped, no_device
 from archipelago.parameters import Settings
-from ganeti_cloud.errors import CloudError, StorageError
+from ganeti_cloud.errors import CloudError, CommandError, StorageError
 from ganeti_cloud.process import run
 
 # A daemon that is asked to end flushes first, which a cluster that does not answer never lets it.
@@ -54,7 +54,7 @@ class FuseLoop:
                 return Mapped(f"/dev/{loop}", observed(backing, f"/proc/{pid}/stat"))
         return None
 
-    def map(self, settings: Settings, volume: str) -> Mapped:
+    def map(self, settings: Settings, volume: str, device: str = "") -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
         self.unmap(settings, volume)  # what a dead daemon left
         path = f"{self._folder}/{volume}.{os.urandom(4).hex()}.raw"
@@ -62,7 +62,7 @@ class FuseLoop:
             pass
         try:
             self._start_daemon(settings, volume, path)
-            run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
+            self._bind(path, device)
             return self.find(settings, volume) or no_device(f"losetup --find {path}")
         except BaseException:
             self._take_down(volume, path)
@@ -82,6 +82,17 @@ class FuseLoop:
                 # The daemon asks the cluster only when told to resize; to the size it has, that changes nothing.
                 run(["truncate", f"--size={size}", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
                 run(["losetup", "--set-capacity", f"/dev/{loop}"], timeout_s=MAP_S, hint=MAP_HINT)
+
+    def _bind(self, path: str, device: str) -> None:
+        if device:
+            try:
+                run(["losetup", "--direct-io=on", "--", device, path], timeout_s=MAP_S)
+                return
+            except CommandError as err:
+                if err.timed_out:
+                    raise
+        # none was wanted, or somebody else was quicker to take it
+        run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
 
     def _start_daemon(self, settings: Settings, volume: str, path: str) -> None:
         run(

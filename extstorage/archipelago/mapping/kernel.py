@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from archipelago.attached import Evidence, content_of
 from ganeti_cloud.errors import CommandError
@@ -43,6 +44,19 @@ def arguments_of(pid: str, proc: str = "/proc") -> list[str]:
             return stream.read().split("\0")
     except OSError:
         return []
+
+
+def users_of(device: str, proc: str = "/proc") -> list[str]:
+    """The processes that have *device* open."""
+    return [pid for pid in entries(proc) if pid.isdigit() and device in _open_files(f"{proc}/{pid}/fd")]
+
+
+def _open_files(folder: str) -> Iterator[str]:
+    for number in entries(folder):
+        try:
+            yield os.readlink(f"{folder}/{number}")  # and not stat(), which can wait for a file system
+        except OSError:
+            continue  # closed since
 
 
 def program(name: str) -> str | None:

@@ -54,8 +54,11 @@ class Mapper(Protocol):
     def find(self, settings: Settings, volume: str) -> Mapped | None:
         """The device of *volume*, out of the kernel's tables, without asking the cluster."""
 
-    def map(self, settings: Settings, volume: str) -> Mapped:
-        """Make a device of *volume*, which has none. Raises CommandError and leaves nothing when it cannot."""
+    def map(self, settings: Settings, volume: str, device: str = "") -> Mapped:
+        """Make a device of *volume*, which has none: under the name *device*, if that is told and free.
+
+        Raises CommandError and leaves nothing when it cannot.
+        """
 
     def unmap(self, settings: Settings, volume: str) -> bool:
         """Take the device of *volume* away; False when there was none. Raises StorageError while it is in use."""

@@ -7,6 +7,7 @@ from archipelago.attached import content_of
 from archipelago.mapping.kernel import SYS, arguments_of, entries, module_loaded, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, Mapped, no_device, take_away
 from archipelago.parameters import Settings
+from ganeti_cloud.errors import CommandError
 from ganeti_cloud.process import run
 
 
@@ -33,10 +34,16 @@ class RbdNbd:
                 return Mapped(f"/dev/{device}", observed(f"{self._block}/{device}/pid", f"{self._proc}/{pid}/stat"))
         return None
 
-    def map(self, settings: Settings, volume: str) -> Mapped:
+    def map(self, settings: Settings, volume: str, device: str = "") -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
         options = ["--conf", settings.conf, "--id", settings.user]
-        run(["rbd-nbd", *options, "map", settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
+        argv = ["rbd-nbd", *options, "map", settings.spec(volume)]
+        try:
+            run([*argv, *(["--device", device] if device else [])], timeout_s=MAP_S, hint=MAP_HINT)
+        except CommandError as err:
+            if not device or err.timed_out:
+                raise
+            run(argv, timeout_s=MAP_S, hint=MAP_HINT)  # somebody else was quicker to take the device
         return self.find(settings, volume) or no_device(f"rbd-nbd map {settings.spec(volume)}")
 
     def unmap(self, settings: Settings, volume: str) -> bool:

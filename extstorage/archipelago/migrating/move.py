@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from archipelago import attaching, running
+from archipelago import attaching, opening, running
 from archipelago.mapping import choosing
 from archipelago.migrating import copying, mark, place, record
 from archipelago.migrating.mark import Mark
@@ -139,11 +139,7 @@ class Move:
                 )
         found = running.find(self.volume)
         if found is None:
-            if volume.opened_by:
-                raise RequestError(
-                    f"the instance is stopped, but volume {self.volume} is open on {', '.join(volume.opened_by)}",
-                    hint=f"run `gnt-instance deactivate-disks {self.disk.instance}`, or start the instance",
-                )
+            self._refuse_open()
             return
         if found.access != "kernelspace":
             raise RequestError(
@@ -152,6 +148,16 @@ class Move:
             )
         self._mirror(found).refuse_busy()
         self._mirror(found).drive()
+
+    def _refuse_open(self) -> None:
+        """Raise RequestError when a node has the volume of a stopped instance open: Ganeti is about to start it."""
+        with opened(self._old) as store:
+            hosts = [each.host for each in store.openings(self.volume)]
+        if hosts:
+            raise RequestError(
+                f"the instance does not run, but volume {self.volume} is open on {', '.join(hosts)}",
+                hint=f"run `gnt-instance deactivate-disks {self.disk.instance}`, or start the instance",
+            )
 
     # -- the loop
 
@@ -202,7 +208,7 @@ class Move:
     def _act(self, step: Step) -> None:
         match step:
             case Step.BEGIN:
-                self._write(Phase.COPYING)
+                self._begin()
             case Step.START:
                 self._prepare()
                 self._vm().start()
@@ -237,6 +243,16 @@ class Move:
 
     # -- the steps
 
+    def _begin(self) -> None:
+        self._write(Phase.COPYING)
+        if self._running is None:
+            # From here on none is opened any more. One that was opened between the check and the mark shows now.
+            try:
+                self._refuse_open()
+            except RequestError:
+                self._undo()
+                raise
+
     def _prepare(self) -> None:
         """Make the new volume, marked and attached here, whatever of that is there already."""
         with opened(self._old) as store:
@@ -246,11 +262,12 @@ class Move:
                 self._detach(self._new)
                 store.remove(self.volume)
             if self.volume not in store.names():
-                store.create(self.volume, volume.size, None)
+                store.create(self.volume, volume.size, None, volume.cluster)
             store.set_moving(self.volume, self._mark._replace(side="new").encode())
             if volume.owner:
                 store.set_metadata(self.volume, volume.owner)
         self._attach(self._new)
+        self._open(self._new)
 
     def _wait(self) -> None:
         self._say("copying", self._state.percent)
@@ -274,8 +291,11 @@ class Move:
         self._say("copying", 100.0)
 
     def _copy(self) -> None:
+        # Whoever had it open and did not close it died, and must not write while it is copied.
+        old = self._attach(self._old)
+        self._open(self._old)
         self._prepare()
-        copying.copy(self._attach(self._old), self._attach(self._new), lambda percent: self._say("copying", percent))
+        copying.copy(old, self._attach(self._new), lambda percent: self._say("copying", percent))
         # Ganeti may have been about to start the instance when the mark was set.
         if running.find(self.volume) is None:
             self._confirm()
@@ -293,9 +313,12 @@ class Move:
             self._link(self._new)
         record.change(self.disk, place.changes(self.disk.parameters, self._mark.new))
         self._detach(self._old)
+        # A node that was cut off must not write to the new place either; and what was closed with the old was both.
+        self._open(self._new)
         if self._running is None:
             self._detach(self._new)
         with opened(self._old) as store:
+            store.drop_strangers(self.volume)
             store.remove(self.volume)
         with opened(self._new) as store:
             store.set_moving(self.volume, "")
@@ -317,6 +340,8 @@ class Move:
             store.remove(self.volume)
         if self._running is None:
             self._detach(self._old)
+        else:
+            self._open(self._old)
         with opened(self._old) as store:
             store.set_moving(self.volume, "")
 
@@ -349,6 +374,9 @@ class Move:
                 hint="see [attach] map in archipelago.toml(5)",
             )
         return device
+
+    def _open(self, settings: Settings) -> None:
+        opening.open_volume(self.volume, settings, exclusive=True)
 
     def _detach(self, settings: Settings) -> None:
         attaching.detach(self.volume, settings)

@@ -54,6 +54,11 @@ class Cluster:
         """Fence the client at *address*: what it still tries to write is refused for *seconds*."""
         self.handle.blocklist_add(address, seconds)
 
+    @property
+    def host(self) -> str:
+        """This node as the cluster knows it: the address that all its clients have."""
+        return host_of(self.handle.get_addrs())
+
     def is_own(self, address: str) -> bool:
         """Whether *address*, as a list of watchers shows it, is that of this very client."""
         return self.handle.get_addrs().rpartition("/")[2] == address.rpartition("/")[2]

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import rados
 
-from archipelago.rados.cluster import Cluster
+from archipelago.rados.cluster import Cluster, holders, host_of
 from archipelago.rados.volumes import check
 
 _KEY = "ganeti-cloud.moving"
+
+# Until then the volume is long gone, and its name is never used again.
+_FENCE_S = 3600
 
 
 def moving(cluster: Cluster, name: str) -> str:
@@ -33,3 +36,10 @@ def set_moving(cluster: Cluster, name: str, text: str) -> None:
         cluster.pool.rm_xattr(f"rbd_id.{name}", _KEY)
     except (rados.ObjectNotFound, rados.NoData):
         pass
+
+
+def drop_strangers(cluster: Cluster, name: str) -> None:
+    """See :meth:`archipelago.store.Moves.drop_strangers`."""
+    for address in holders(cluster.pool, name):
+        if host_of(address) != cluster.host:
+            cluster.evict(address, _FENCE_S)

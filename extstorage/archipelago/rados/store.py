@@ -10,9 +10,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from archipelago.parameters import Settings
-from archipelago.rados import volumes
+from archipelago.rados import openings, volumes
 from archipelago.rados.cluster import Cluster, connected
-from archipelago.store import Parent, Progress, Removal, SnapshotRecord, TrashRecord, VolumeRecord
+from archipelago.store import (
+    Opened,
+    Opening,
+    Parent,
+    Progress,
+    Removal,
+    SnapshotRecord,
+    TrashRecord,
+    VolumeRecord,
+)
 
 
 class RadosStore:
@@ -151,6 +160,25 @@ class RadosStore:
         from archipelago.rados import moving
 
         moving.set_moving(self.cluster, name, text)
+
+    def drop_strangers(self, name: str) -> None:
+        from archipelago.rados import moving
+
+        moving.drop_strangers(self.cluster, name)
+
+    # Openings
+
+    def openings(self, name: str) -> list[Opening]:
+        return openings.openings(self.cluster, name)
+
+    def open_volume(self, name: str, *, exclusive: bool) -> Opened:
+        return openings.open_volume(self.cluster, name, exclusive=exclusive)
+
+    def renew_opening(self, name: str) -> bool:
+        return openings.renew(self.cluster, name)
+
+    def close_volume(self, name: str) -> None:
+        openings.close_volume(self.cluster, name)
 
 
 @contextmanager
