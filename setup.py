@@ -18,6 +18,7 @@ setup(
         "archipelago.ganeti",
         "archipelago.doctor",
         "archipelago.mapping",
+        "archipelago.migrating",
         "archipelago.rados",
     ],
     package_dir={"archipelago": "extstorage/archipelago"},

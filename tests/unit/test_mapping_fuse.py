@@ -48,14 +48,6 @@ def bind(block: Path, loop: str, path: Path | str) -> Path:
     return backing
 
 
-def drive(user: str = "admin") -> str:
-    """The argument by which a daemon opens VOLUME as SETTINGS say, but for the *user*."""
-    return (
-        f'--blockdev={{"driver": "rbd", "node-name": "volume", "pool": "rbd", "image": "{VOLUME}", "user": "{user}", '
-        '"conf": "/etc/ceph/ceph.conf", "discard": "unmap", "cache": {"direct": true}}'
-    )
-
-
 @contextmanager
 def daemon(path: Path, user: str = "admin") -> Iterator[int]:
     """A process that looks like the daemon of *path*, which serves VOLUME."""
@@ -63,10 +55,12 @@ def daemon(path: Path, user: str = "admin") -> Iterator[int]:
         f'--export={{"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": "{path}", "writable": true}}'
     )
     idle = "import time; print(flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", idle, drive(user), export], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", idle, export], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         Path(f"{path}.pid").write_text(f"{process.pid}\n", encoding="utf-8")
+        Path(f"{path}.place").write_text(f"rados rbd {VOLUME}", encoding="utf-8")
+        Path(f"{path}.manner").write_text(f"{user} /etc/ceph/ceph.conf ", encoding="utf-8")
         try:
             yield process.pid
         finally:

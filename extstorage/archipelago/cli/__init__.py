@@ -11,6 +11,7 @@ from archipelago.cli import common
 from archipelago.cli.doctor import doctor
 from archipelago.cli.gc import gc, maintain
 from archipelago.cli.image import image
+from archipelago.cli.migrate import migrate
 from archipelago.cli.snapshot import snapshot
 from archipelago.cli.trash import trash
 from archipelago.cli.volume import volume
@@ -36,6 +37,7 @@ def cli(driver: str | None, pool: str | None, namespace: str | None) -> None:
     """
 
 
+volume.add_command(migrate)
 for group in (image, volume, snapshot, trash, gc, maintain, doctor):
     cli.add_command(group)
 

@@ -214,6 +214,25 @@ class RadosStore:
 
         contents.sweep(self.cluster)
 
+    # Moves
+
+    def moving(self, name: str) -> str:
+        from archipelago.rados import moving
+
+        return moving.moving(self.cluster, name)
+
+    def set_moving(self, name: str, text: str) -> None:
+        from archipelago.rados import moving
+
+        moving.set_moving(self.cluster, name, text)
+
+    def drop_strangers(self, name: str) -> None:
+        from archipelago.rados import moving
+
+        moving.drop_strangers(self.cluster, name)
+
+    # Openings
+
     def openings(self, name: str) -> list[Opening]:
         return openings.openings(self.cluster, name)
 
