@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from bench import attach, clone, workers
+from bench import attach, clone, sync
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 
@@ -11,6 +12,7 @@ COMPARISONS: tuple[Comparison, ...] = (
     clone.COMPARISON,
     attach.COMPARISON,
     workers.COMPARISON,
+    sync.COMPARISON,
 )
 
 

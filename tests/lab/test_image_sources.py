@@ -251,7 +251,9 @@ def test_importers_killed_at_random_moments(
     lab: Lab, archipelago: Archipelago, put: Put, store: Store, content: bytes, verb: str, rounds: int
 ) -> None:
     program = store.put(Path(__file__).with_name("importing.py"))
-    paths = [put("first.raw", content), put("second.raw", content[: 9 * MIB] + os.urandom(9 * MIB))]
+    paths = [put("killed.raw", content[: 9 * MIB] + os.urandom(9 * MIB))]
+    if verb == "sync":
+        paths.insert(0, put("first.raw", content))
     argv = ["/usr/bin/python3", program, verb, str(rounds), "20261121", *paths]
     report = json.loads(archipelago.node.run(argv, timeout_s=600))
     print(json.dumps(report))  # noqa: T201 - for whoever reads a failure

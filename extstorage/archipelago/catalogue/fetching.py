@@ -184,8 +184,9 @@ def _download(url: str, target: Path, wanted: _Wanted, on_percent: Callable[[flo
             if size is not None and done != size:
                 raise ConnectionError(f"it ended after {done} of {size} bytes")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError, ValueError) as err:
-        plain = isinstance(err, urllib.error.URLError) and not isinstance(err, urllib.error.HTTPError)
-        reason = err.reason if plain else err
+        # An answer of the server is told whole, what kept us from it without urllib's wrapping.
+        wrapped = isinstance(err, urllib.error.URLError) and not isinstance(err, urllib.error.HTTPError)
+        reason = getattr(err, "reason", err) if wrapped else err
         raise RequestError(
             f"{url} cannot be loaded ({reason})",
             hint="look at the address, at the way there (https_proxy), and at the certificate of the server",

@@ -116,6 +116,8 @@ def remove(cluster: Cluster, content: Content) -> bool:
         if content.snapshot in snapshots(image) and not drop(cluster, image, content):
             return False
         left = snapshots(image)
+        if left and not written:
+            roll_back(image, left[-1])  # otherwise the head would keep what the newest one held
     if not left and not written:
         rbd.RBD().remove(pool, content.holder)
     return True
@@ -134,6 +136,17 @@ def drop(cluster: Cluster, image: rbd.Image, content: Content) -> bool:
         pass
     image.remove_snap(content.snapshot)
     return True
+
+
+def roll_back(image: rbd.Image, newest: str) -> None:
+    """Make the head of *image* what its *newest* content is, if it is not."""
+    changed: list[int] = []
+    size = image.size()
+    [whole] = [entry["size"] for entry in image.list_snaps() if entry["name"] == newest]
+    if size == whole:
+        image.diff_iterate(0, size, newest, lambda start, _length, _data: changed.append(start), True, True)
+    if changed or size != whole:
+        image.rollback_to_snap(newest)
 
 
 def sweep(cluster: Cluster) -> None:
@@ -166,9 +179,12 @@ def discard_draft(cluster: Cluster, line: str) -> None:
     """Remove what a writer that died left of making *line*; when it died while renaming, finish that."""
     pool = cluster.image_pool
     if not exists(pool, line) and exists(pool, unfinished(line)):
-        with rbd.Image(pool, unfinished(line)) as image:
-            for snapshot in snapshots(image):
-                drop(cluster, image, Content(line, snapshot))
+        try:
+            with rbd.Image(pool, unfinished(line)) as image:
+                for snapshot in snapshots(image):
+                    drop(cluster, image, Content(line, snapshot))
+        except rbd.ImageNotFound:
+            pass  # not even made
     discard_unfinished(cluster, pool, line)
 
 
