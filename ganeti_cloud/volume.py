@@ -44,6 +44,11 @@ def checked_snapshot(name: str) -> str:
     return name
 
 
+def instance_of(metadata: str) -> str:
+    """The instance in what Ganeti has kept beside a volume, ``originstname+INSTANCE``."""
+    return metadata.removeprefix("originstname+")
+
+
 class Attachment(NamedTuple):
     """How a node reaches an attached volume: a block device, a URI for QEMU, or both."""
 

@@ -20,7 +20,7 @@ from archipelago.rados.publishing import discard_unfinished, exists, finish_rena
 from archipelago.rados.publishing import rename as rename_image
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
-from ganeti_cloud.volume import MIB
+from ganeti_cloud.volume import MIB, instance_of
 
 # Beside the name of a volume: which hosts have opened it, as Ganeti's scripts told us.
 _OPENING = "ganeti-cloud.open."
@@ -104,7 +104,7 @@ def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None
         owner = metadata.read(cluster.pool, _identity(cluster, old)).get(OWNER_KEY, "")
         if owner:
             raise RequestError(
-                f"volume {old} is a disk of {shown_owner(owner)}",
+                f"volume {old} is a disk of {instance_of(owner)}",
                 hint="use a copy of it: `archipelago volume snapshot`, then `archipelago volume clone`",
             )
         refuse_open(cluster, old)
@@ -191,11 +191,6 @@ def held(name: str, hosts: list[str]) -> StorageError:
         f"volume {name} is still open on {', '.join(hosts) or 'another node'}",
         hint="stop the instance there, or run `gnt-instance deactivate-disks` for it, and try again",
     )
-
-
-def shown_owner(owner: str) -> str:
-    """The instance in what Ganeti keeps beside a volume, ``originstname+INSTANCE``."""
-    return owner.removeprefix("originstname+")
 
 
 def missing(cluster: Cluster, name: str) -> RequestError:
