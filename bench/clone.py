@@ -26,7 +26,7 @@ _COPY_ROUNDS = 4
 _IMPORT_S = 1800.0
 
 # As fast as a copy can be had: several writes at once, out of order, and no zeros written to what is zeros.
-_CONVERT = ["qemu-img", "convert", "-n", "-W", "-m", "8", "--target-is-zero", "-f", "raw", "-O", "raw"]
+CONVERT = ["qemu-img", "convert", "-n", "-W", "-m", "8", "--target-is-zero", "-f", "raw", "-O", "raw"]
 _REMOVE = ["rbd", "rm", "--no-progress", "{volume}"]
 
 
@@ -88,7 +88,7 @@ def _copies(site: Site, size_gib: int, content: str) -> list[Contestant]:
     _, file = site.shared(f"{name}.raw")
     return [
         Contestant(_who("rbd cp", size_gib), [copy], after=[_REMOVE]),
-        Contestant(_who("create+copy", size_gib), [create, [*_CONVERT, file, "rbd:rbd/{volume}"]], after=[_REMOVE]),
+        Contestant(_who("create+copy", size_gib), [create, [*CONVERT, file, "rbd:rbd/{volume}"]], after=[_REMOVE]),
     ]
 
 

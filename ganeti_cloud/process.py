@@ -20,6 +20,8 @@ _AnyProcess = subprocess.Popen[str] | subprocess.Popen[bytes]
 # How long a killed program may take to disappear. One in uninterruptible sleep (a hung device) never does.
 _REAP_S = 2.0
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
 
 def run(
     argv: Sequence[str],
@@ -144,10 +146,19 @@ class Server:
 def serving(argv: Sequence[str], *, timeout_s: float, hint: str = "", shown: str = "") -> Iterator[Server]:
     """Have the program *argv* run within the block; at its end, or after *timeout_s*, it is killed with all it started.
 
-    Raises CommandError when the program cannot be started.
+    It also goes when this process is killed. To be called by the main thread. Raises CommandError when the program
+    cannot be started.
     """
+    import ctypes
     import tempfile
     import threading
+
+    libc, us = ctypes.CDLL(None), os.getpid()
+
+    def die_with_us() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != us:  # too late for the signal
+            os._exit(1)
 
     shown = shown or _shown(argv)
     with tempfile.TemporaryFile() as errors:
@@ -159,6 +170,7 @@ def serving(argv: Sequence[str], *, timeout_s: float, hint: str = "", shown: str
                 stderr=errors,
                 env=BASE_ENV,
                 start_new_session=True,
+                preexec_fn=die_with_us,
             )
         except OSError as err:
             raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from lab.lab import Lab
 from lab.spec import LabSpec, Release
 from tests.lab import backends
 from tests.lab.backends import Backend
-from tests.lab.support import Provider
+from tests.lab.support import Archipelago, Provider, Put, Store
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
 
@@ -102,3 +103,16 @@ def configured(provider: Provider) -> Iterator[Callable[[str], None]]:
     path = "/etc/ganeti-cloud/archipelago.toml"
     yield lambda text: provider.node.write(path, text)
     provider.node.run(["rm", "-f", path], timeout_s=30)
+
+
+@pytest.fixture
+def archipelago(lab: Lab, store: Store) -> Iterator[Archipelago]:
+    archipelago = Archipelago(lab, store)
+    yield archipelago
+    for name, _ in archipelago.list():
+        archipelago.ok("image", "remove", name)
+
+
+@pytest.fixture
+def put(store: Store, tmp_path: Path) -> Iterator[Put]:
+    yield Put(store, tmp_path)

@@ -13,53 +13,11 @@ import pytest
 
 from lab.ceph import data_bytes
 from lab.lab import Lab
-from tests.lab.support import MIB, Provider, Result, Store, call
+from tests.lab.support import MIB, Archipelago, Provider, Put, Store, call
 
 pytestmark = pytest.mark.lab
 
 BLOCK = 4 * MIB
-
-
-class Archipelago:
-    """The program on node 1; the images that a test makes are gone at its end."""
-
-    def __init__(self, lab: Lab, store: Store) -> None:
-        self.node, self.store = lab.node(1), store
-
-    def __call__(self, *words: str) -> Result:
-        return call(self.node, ["archipelago", *words])
-
-    def ok(self, *words: str) -> str:
-        result = self(*words)
-        assert result.status == 0, result
-        return result.stdout
-
-    def json(self, *words: str) -> dict[str, object]:
-        told = json.loads(self.ok(*words, "--json"))
-        assert isinstance(told, dict)
-        return told
-
-    def list(self, *words: str) -> list[tuple[str, str]]:
-        return [(each["name"], each["sha256"]) for each in json.loads(self.ok("image", "list", *words, "--json"))]
-
-    def exported(self, name: str) -> str:
-        """The SHA-256 of what the image *name* is when it comes out of a pipe."""
-        return call(self.node, ["sh", "-c", f"archipelago image export {name} - | sha256sum"]).stdout.split()[0]
-
-    def refused(self, *words: str) -> str:
-        """The error of a call that must fail in two lines."""
-        result = self(*words)
-        lines = [line for line in result.stderr.splitlines() if " %" not in line]
-        assert (result.status, len(lines), lines[-1].startswith("hint: ")) == (1, 2, True), result
-        return lines[0].removeprefix("error: ")
-
-
-@pytest.fixture
-def archipelago(lab: Lab, store: Store) -> Iterator[Archipelago]:
-    archipelago = Archipelago(lab, store)
-    yield archipelago
-    for name, _ in archipelago.list():
-        archipelago.ok("image", "remove", name)
 
 
 @pytest.fixture
@@ -67,22 +25,6 @@ def content(tmp_path: Path) -> bytes:
     """Six blocks: data, data, zeros, data, zeros, and half a block of data."""
     data = [os.urandom(BLOCK) for _ in range(3)]
     return data[0] + data[1] + bytes(BLOCK) + data[2] + bytes(BLOCK) + os.urandom(BLOCK // 2)
-
-
-class Put:
-    """Makes files that the nodes see."""
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self.store, self.folder = store, folder
-
-    def __call__(self, name: str, content: bytes) -> str:
-        (self.folder / name).write_bytes(content)
-        return self.store.put(self.folder / name)
-
-
-@pytest.fixture
-def put(store: Store, tmp_path: Path) -> Iterator[Put]:
-    yield Put(store, tmp_path)
 
 
 def sha256(content: bytes) -> str:

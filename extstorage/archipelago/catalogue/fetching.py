@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
 import ssl
 import stat
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -20,15 +17,12 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from archipelago.catalogue import temporary
 from archipelago.catalogue.formats import HEAD, packing
 from archipelago.catalogue.unpacking import too_large, unpack
 from ganeti_cloud.errors import RequestError, StorageError
 
 Progress = Callable[[str, float], None]
-
-# Not /tmp, which is in memory in many places.
-TEMPORARY = Path("/var/tmp")
-_PREFIX = "archipelago-import."
 
 _CHUNK = 1 << 20
 _CONNECT_S = 30.0
@@ -74,7 +68,7 @@ def fetched(source: str, checksum: Checksum | None, limit: int, progress: Progre
 
     Raises RequestError when *source* cannot be had, is larger than *limit* bytes, or has another checksum.
     """
-    with _folder() as folder:
+    with temporary.folder() as folder:
         try:
             path = _plain(source, checksum, limit, folder, progress)
             with path.open("rb") as file:
@@ -190,45 +184,17 @@ def _download(url: str, target: Path, wanted: _Wanted, on_percent: Callable[[flo
             if size is not None and done != size:
                 raise ConnectionError(f"it ended after {done} of {size} bytes")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError, ValueError) as err:
-        reason = getattr(err, "reason", None) or err
+        # An answer of the server is told whole, what kept us from it without urllib's wrapping.
+        wrapped = isinstance(err, urllib.error.URLError) and not isinstance(err, urllib.error.HTTPError)
+        reason = getattr(err, "reason", err) if wrapped else err
         raise RequestError(
             f"{url} cannot be loaded ({reason})",
             hint="look at the address, at the way there (https_proxy), and at the certificate of the server",
         ) from err
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder for temporary files, gone at the end of the block; those of programs that were killed go now."""
-    for left in TEMPORARY.glob(f"{_PREFIX}*"):
-        with _lock(left) as is_dead:
-            if is_dead:
-                shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=TEMPORARY) as name, _lock(Path(name)):
-        yield Path(name)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
-    """Hold *folder* as ours within the block; False when somebody else does, or it is gone."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
 def _no_room(err: OSError) -> StorageError:
     return StorageError(
-        f"{TEMPORARY} cannot take the image that is to be unpacked ({err.strerror or err})",
-        hint=f"make room there: `df {TEMPORARY}`; a plain file that is not compressed is read where it is",
+        f"{temporary.PLACE} cannot take the image that is to be unpacked ({err.strerror or err})",
+        hint=f"make room there: `df {temporary.PLACE}`; a plain file that is not compressed is read where it is",
     )

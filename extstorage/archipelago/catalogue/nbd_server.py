@@ -6,7 +6,6 @@ qemu-nbd is confined, as what it reads was made by strangers; we talk to it over
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import nbd
 
+from archipelago.catalogue import temporary
 from archipelago.catalogue.confined import FOLDER, confined
 from archipelago.catalogue.qemu_img import Source, options, unreadable
 from ganeti_cloud.errors import CommandError
@@ -71,8 +71,7 @@ class NbdReader:
 @contextmanager
 def opened(source: Source) -> Iterator[NbdReader]:
     """Read the disk in *source* within the block. Raises RequestError when it cannot be opened."""
-    with tempfile.TemporaryDirectory(prefix="archipelago-nbd.") as name:
-        folder = Path(name)
+    with temporary.folder() as folder:
         command = confined([*_QEMU_NBD, "--read-only", options(source.format)], file=source.path, folder=folder)
         try:
             with _served(command, folder) as handle:

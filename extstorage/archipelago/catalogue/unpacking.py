@@ -16,7 +16,7 @@ _PROGRAMS = {
     "gzip": ["gzip", "-dc"],
     "bzip2": ["bzip2", "-dc"],
     "xz": ["xz", "-dc", "--memlimit=1GiB"],
-    "zstd": ["zstd", "-dcq", "--memory=1GB"],
+    "zstd": ["zstd", "-dcq", "--memory=1024MB"],
 }
 
 _LIST_S = 60.0

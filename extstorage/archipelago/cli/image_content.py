@@ -35,7 +35,7 @@ _dry_run_option = click.option("-n", "--dry-run", is_flag=True, help="Say what w
 
 @click.command("import")
 @click.argument("name")
-@click.argument("source")
+@click.argument("source", type=click.Path(allow_dash=True))
 @_format_option
 @_checksum_option
 @_dry_run_option
@@ -60,7 +60,7 @@ def import_(
 
 @click.command("sync")
 @click.argument("name")
-@click.argument("source")
+@click.argument("source", type=click.Path(allow_dash=True))
 @_format_option
 @_checksum_option
 @_dry_run_option
@@ -174,7 +174,7 @@ def create(name: str, from_snapshot: str, as_json: bool) -> None:
 
 @click.command("export")
 @click.argument("name")
-@click.argument("file")
+@click.argument("file", type=click.Path(allow_dash=True))
 @click.option(
     "--format",
     "format_name",

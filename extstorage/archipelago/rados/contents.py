@@ -116,6 +116,8 @@ def remove(cluster: Cluster, content: Content) -> bool:
         if content.snapshot in snapshots(image) and not drop(cluster, image, content):
             return False
         left = snapshots(image)
+        if left and not written:
+            roll_back(image, left[-1])  # otherwise the head would keep what the newest one held
     if not left and not written:
         rbd.RBD().remove(pool, content.holder)
     return True
@@ -134,6 +136,17 @@ def drop(cluster: Cluster, image: rbd.Image, content: Content) -> bool:
         pass
     image.remove_snap(content.snapshot)
     return True
+
+
+def roll_back(image: rbd.Image, newest: str) -> None:
+    """Make the head of *image* what its *newest* content is, if it is not."""
+    changed: list[int] = []
+    size = image.size()
+    [whole] = [entry["size"] for entry in image.list_snaps() if entry["name"] == newest]
+    if size == whole:
+        image.diff_iterate(0, size, newest, lambda start, _length, _data: changed.append(start), True, True)
+    if changed or size != whole:
+        image.rollback_to_snap(newest)
 
 
 def sweep(cluster: Cluster) -> None:

@@ -82,7 +82,7 @@ def drafted(cluster: Cluster, name: str, sha256: str, size: int, base: Content |
         blocks = b""
         if newest is not None:
             blocks = contents.read_blocks(cluster, newest)
-            _roll_back(image, newest)
+            contents.roll_back(image, newest.snapshot)
             if image.size() != size:
                 image.resize(size)
         draft = RadosDraft(cluster, image, content, blocks, newest is None)
@@ -92,7 +92,7 @@ def drafted(cluster: Cluster, name: str, sha256: str, size: int, base: Content |
             draft.settle()
         kept = draft is not None and draft.kept
         if newest is not None and not kept:
-            _quietly(lambda: _roll_back(image, newest))
+            _quietly(lambda: contents.roll_back(image, newest.snapshot))
         image.close()
         if newest is None and not kept:
             _quietly(lambda: contents.discard_draft(cluster, content.holder))
@@ -115,17 +115,6 @@ def _opened(
     contents.discard_draft(cluster, line)
     rbd.RBD().create(pool, unfinished(line), size, _ORDER)
     return rbd.Image(pool, unfinished(line)), Content(line, sha256), None
-
-
-def _roll_back(image: rbd.Image, newest: Content) -> None:
-    """Make the head of *image* what its newest content is, if it is not."""
-    changed: list[int] = []
-    size = image.size()
-    [whole] = [entry["size"] for entry in image.list_snaps() if entry["name"] == newest.snapshot]
-    if size == whole:
-        image.diff_iterate(0, size, newest.snapshot, lambda start, _length, _data: changed.append(start), True, True)
-    if changed or size != whole:
-        image.rollback_to_snap(newest.snapshot)
 
 
 def _quietly(action: Callable[[], None]) -> None:
