@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, sync
+from bench import attach, clone, file_clone, sync
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 
@@ -11,6 +11,7 @@ COMPARISONS: tuple[Comparison, ...] = (
     clone.COMPARISON,
     attach.COMPARISON,
     sync.COMPARISON,
+    file_clone.COMPARISON,
 )
 
 
