@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bench import attach, clone, workers
 from bench import attach, clone, sync
+from bench import attach, clone, file_clone, sync
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 
@@ -13,6 +14,7 @@ COMPARISONS: tuple[Comparison, ...] = (
     attach.COMPARISON,
     workers.COMPARISON,
     sync.COMPARISON,
+    file_clone.COMPARISON,
 )
 
 

@@ -110,7 +110,8 @@ def test_an_overlay_is_on_one_node_at_a_time(lab: Lab, origin: str, provider: Pr
     assert_refused(
         second("attach"),
         f"error: volume {provider.volume} is an overlay, attached on node1.lab.test; one can be on one node at a time",
-        f"hint: `archipelago volume flatten {provider.volume}` there makes it fit for live migration; …",
+        "hint: use `gnt-instance failover`; or stop the instance, and `gnt-instance deactivate-disks` and "
+        f"`archipelago volume flatten {provider.volume}` make the volume fit for live migration",
     )
     provider.ok("detach")
     second.ok("attach")

@@ -22,6 +22,7 @@ from archipelago.parameters import Settings
 from archipelago.store import Content, Parent
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.files import replace_file
+from ganeti_cloud.image import SHORT
 
 _LOCK_S = 60.0
 
@@ -129,8 +130,8 @@ def blocks(layout: Layout, content: Content) -> bytes:
             return stream.read()
     except FileNotFoundError as err:
         raise RequestError(
-            f"the content {content.snapshot[:12]} of image {content.holder} is not there",
-            hint="`archipelago image list` shows what there is",
+            f"the store has no content {content.holder}@{content.snapshot[:SHORT]}",
+            hint="somebody has removed it just now; see `archipelago image list --versions`, and try again",
         ) from err
 
 

@@ -21,12 +21,13 @@ _PERCENT = re.compile(r"\(\s*(\d+(?:\.\d+)?)/100%\)")
 def flatten(layout: Layout, name: str, progress: Progress) -> None:
     """See :meth:`archipelago.store.Volumes.flatten`.
 
-    Raises StorageError when the volume is an overlay that is attached on another node than this.
+    One that is attached nowhere becomes a raw file, which several nodes can attach. An overlay that is in use stays
+    what it is, with all data in it; raises StorageError when that is on another node than this.
     """
     record = require(layout, name)
-    if len(record.chain) == 1:
-        return
     hosts = openings.attached(layout, name)
+    if len(record.chain) == 1 and (hosts or data.format_of(record.chain[0]) == "raw"):
+        return
     if hosts and hosts != [openings.this_host()]:
         raise StorageError(
             f"volume {name} is attached on {', '.join(hosts)}, where alone it can be flattened",

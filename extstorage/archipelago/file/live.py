@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from archipelago.file import data
 from archipelago.file.layout import Layout
@@ -13,11 +15,12 @@ from archipelago.file.serving import drive
 from archipelago.mapping.fuse import FuseLoop
 from archipelago.store import Progress
 from ganeti_cloud.errors import StorageError
-from ganeti_cloud.qmp import Client, monitor
+from ganeti_cloud.process import run
+from ganeti_cloud.qmp import Client, Refused, monitor
 
-# A flatten may wait behind an instance that writes a lot; the daemon goes on with it when nobody looks.
-_FLATTEN_S = 6 * 3600.0
-_JOB = "flatten"
+_STEP_S = 30.0
+_PIECE = 4 << 20
+_FILL = "fill"
 
 
 def follow(layout: Layout, volume: str, file: str) -> None:
@@ -29,39 +32,81 @@ def follow(layout: Layout, volume: str, file: str) -> None:
         _follow(client, layout, file)
 
 
-def _follow(client: Client, layout: Layout, file: str) -> None:
-    node = client.execute("query-block-exports")[0]["node-name"]
+def _follow(client: Client, layout: Layout, file: str) -> str:
+    """The block node of *file*, which is now what is exported."""
+    [node] = [export["node-name"] for export in client.execute("query-block-exports") if export["id"] == "volume"]
+    nodes = client.execute("query-named-block-nodes", {"flat": True})
     path = layout.data(file)
-    if _files(client)[node] == path:
-        return
+    if any(entry["node-name"] == node and entry["file"] == path for entry in nodes):
+        return str(node)
     new = f"overlay-{os.urandom(4).hex()}"
     client.execute("blockdev-add", {**drive(path, new), "backing": None})
-    client.execute("blockdev-snapshot", {"node": node, "overlay": new}, timeout_s=30.0)
+    client.execute("blockdev-snapshot", {"node": node, "overlay": new}, timeout_s=_STEP_S)
+    return new
 
 
 def flatten(layout: Layout, volume: str, file: str, progress: Progress) -> None:
-    """Have this node's daemon of *volume* copy into its overlay *file* all that is below it."""
-    with monitor(_socket(volume)) as client:
-        _follow(client, layout, file)
-        jobs = client.execute("query-jobs")
-        if not jobs:
-            node = client.execute("query-block-exports")[0]["node-name"]
-            client.execute("block-stream", {"job-id": _JOB, "device": node, "auto-dismiss": False}, timeout_s=30.0)
-        end = time.monotonic() + _FLATTEN_S
-        while (job := client.execute("query-jobs")[0])["status"] != "concluded":
-            if time.monotonic() > end:
-                raise StorageError(
-                    f"flattening {volume} did not end within {_FLATTEN_S / 3600:g} h",
-                    hint="it goes on; run the command again to wait for it",
-                )
-            progress(100 * job["current-progress"] / max(1, job["total-progress"]))
-            time.sleep(0.2)
-        client.execute("job-dismiss", {"id": _JOB})
-    if "error" in job:
-        raise StorageError(
-            f"volume {volume} cannot be flattened: {job['error']}",
-            hint="see `df` for the shared folder; running the command again goes on where it ended",
-        )
+    """Have this node's daemon of *volume* copy into its overlay *file* all that is below it, and cut it off from that.
+
+    QEMU's jobs for this refuse a drive that can be resized, which a FUSE export always can. So all of it is read once
+    through a copy-on-read filter: that copies what the overlay does not have, in order with what the instance writes.
+    """
+    socket = _socket(volume)
+    with _filled(socket, layout, file) as path:
+        _read_all(path, progress)
+    with monitor(socket) as client:
+        node = _follow(client, layout, file)
+        arguments = {"device": node, "image-node-name": node, "backing-file": ""}
+        client.execute("change-backing-file", arguments, timeout_s=_STEP_S)
+
+
+@contextmanager
+def _filled(socket: str, layout: Layout, file: str) -> Iterator[str]:
+    """A file, within the block: reading it copies into the overlay *file* what it does not have."""
+    path = f"{socket}.{_FILL}"
+    _end_filling(socket, path)
+    with open(path, "wb"):
+        pass
+    try:
+        with monitor(socket) as client:
+            below = _follow(client, layout, file)
+            client.execute("blockdev-add", {"driver": "copy-on-read", "node-name": _FILL, "file": below})
+            export = {"type": "fuse", "id": _FILL, "node-name": _FILL, "mountpoint": path, "writable": False}
+            client.execute("block-export-add", export)
+        yield path
+    finally:
+        _end_filling(socket, path)
+
+
+def _end_filling(socket: str, path: str) -> None:
+    with monitor(socket) as client:
+        exports = [export["id"] for export in client.execute("query-block-exports")]
+        if _FILL in exports:
+            client.execute("block-export-del", {"id": _FILL, "mode": "hard"})
+        for _ in range(100):
+            try:
+                client.execute("blockdev-del", {"node-name": _FILL})
+            except Refused as err:
+                if "find" in str(err):
+                    break  # there is none
+                time.sleep(0.05)  # the export is about to let go of it
+    if os.path.ismount(path):
+        run(["umount", "--lazy", "--", path], timeout_s=_STEP_S)
+    if os.path.exists(path):
+        os.unlink(path)
+
+
+def _read_all(path: str, progress: Progress) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        size = os.fstat(descriptor).st_size
+        with mmap.mmap(-1, _PIECE) as buffer:  # O_DIRECT wants memory that begins with a page
+            at = 0
+            while at < size:
+                at += os.preadv(descriptor, [buffer], at)
+                progress(100 * at / size)
+    finally:
+        os.close(descriptor)
 
 
 def _socket(volume: str) -> str:
@@ -74,14 +119,9 @@ def _socket(volume: str) -> str:
     return path
 
 
-def _files(client: Client) -> dict[str, Any]:
-    listed = client.execute("query-named-block-nodes", {"flat": True})
-    return {entry["node-name"]: entry["file"] for entry in listed}
-
-
 def is_whole(layout: Layout, file: str) -> bool:
     """Whether *file* needs no other file."""
     if data.format_of(file) == "raw":
         return True
     with open(layout.data(file), "rb") as stream:
-        return stream.read(16)[8:16] == bytes(8)  # backing_file_offset
+        return stream.read(20)[16:20] == bytes(4)  # the length of the backing file's name

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from archipelago.file import data, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named, taken
-from archipelago.file.openings import this_host
 from archipelago.store import MaintainedElsewhere
 
 
@@ -21,15 +20,11 @@ def maintaining(layout: Layout) -> Iterator[None]:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     lock = taken(path)
     if lock is None:
-        with open(path, encoding="utf-8") as stream:
-            host = stream.read().strip()
         raise MaintainedElsewhere(
-            f"{layout.path()} is being maintained by {host or 'another node'}",
-            hint="wait for that to end; a process that died does not count",
+            "another node maintains this store just now",
+            hint="there is nothing to do; a node that died at it is forgotten after a minute",
         )
     try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, this_host().encode(), 0)
         yield
     finally:
         os.close(lock)

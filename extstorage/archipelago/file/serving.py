@@ -43,8 +43,8 @@ def _refuse_second(volume: str, hosts: list[str]) -> None:
     if hosts:
         raise StorageError(
             f"volume {volume} is an overlay, attached on {', '.join(hosts)}; one can be on one node at a time",
-            hint=f"`archipelago volume flatten {volume}` there makes it fit for live migration; otherwise use "
-            "`gnt-instance failover`, or `gnt-instance deactivate-disks`",
+            hint="use `gnt-instance failover`; or stop the instance, and `gnt-instance deactivate-disks` and "
+            f"`archipelago volume flatten {volume}` make the volume fit for live migration",
         )
 
 
