@@ -55,7 +55,8 @@ def parents(store: Store) -> dict[str, str]:
 
 
 def test_a_hundred_clones_from_all_nodes_at_once(lab: Lab, store: Store, origin: str) -> None:
-    names = [f"{os.urandom(8).hex()}.ext.disk0" for _ in range(CLONES)]
+    ours = os.urandom(8).hex()
+    names = [f"{ours}-{number}.ext.disk0" for number in range(CLONES)]
     before = data_bytes(store.node)
     on_all_nodes(lab, names, origin, "create", "attach", "open", "setinfo", "detach")
     made = parents(store)
@@ -66,7 +67,7 @@ def test_a_hundred_clones_from_all_nodes_at_once(lab: Lab, store: Store, origin:
     on_all_nodes(lab, names, origin, "remove")
     assert parents(store) == {}
     for node in lab.ganeti_nodes:
-        assert Provider(node, ".ext.disk").traces() == []
+        assert Provider(node, ours).traces() == []
 
 
 def test_instances_on_all_nodes_at_once(lab: Lab, store: Store, origin: str) -> None:
