@@ -19,11 +19,11 @@ PROVIDER = "archipelago"
 
 
 class Running(NamedTuple):
-    """A QEMU of this node and its disk that is the volume: the instance, the *index* of the disk, and how Ganeti calls
+    """A QEMU of this node and its disk that is the volume: the instance, the *number* of the disk, and how Ganeti calls
     it in QEMU (*device*). *link* is what QEMU was told to open; *discard* and *aio* are QEMU's words for how."""
 
     instance: str
-    index: int
+    number: int
     pid: int
     device: str
     access: str
@@ -49,7 +49,7 @@ def find(volume: str, folder: str = RUN_GANETI, proc: str = "/proc") -> Running 
             has_agent = bool(hypervisor.get("use_guest_agent"))
             return Running(
                 instance=instance,
-                index=index,
+                number=index,
                 pid=pid,
                 device=disk.get("hvinfo", {}).get("id", ""),
                 access=disk.get("params", {}).get("access", "kernelspace"),

@@ -167,7 +167,7 @@ class Mirror:
         found = drive_of(client.execute("query-block"), self._running.device, (self.name, self._file), files)
         if found is None:
             raise StorageError(
-                f"QEMU of {self._running.instance} has no disk {self._running.index} that could be mirrored",
+                f"QEMU of {self._running.instance} has no disk {self._running.number} that could be mirrored",
                 hint="it may have been unplugged; see `query-block` in its monitor",
             )
         return found

@@ -250,7 +250,8 @@ class Move:
             try:
                 self._refuse_open()
             except RequestError:
-                self._undo()
+                with opened(self._old) as store:
+                    store.set_moving(self.volume, "")
                 raise
 
     def _prepare(self) -> None:

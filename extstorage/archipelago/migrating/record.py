@@ -23,10 +23,10 @@ _MODIFY_S = 600.0
 
 
 class Disk(NamedTuple):
-    """A disk of an instance: disk *index* of *instance*, whose primary node is *node*, and its *parameters*."""
+    """A disk of an instance: disk *number* of *instance*, whose primary node is *node*, and its *parameters*."""
 
     instance: str
-    index: int
+    number: int
     node: str
     parameters: Mapping[str, str]
 
@@ -67,9 +67,9 @@ def change(disk: Disk, changes: Mapping[str, str]) -> None:
         return
     words = ",".join(f"{key}={value}" for key, value in sorted(changes.items()))
     _on_master(
-        ["gnt-instance", "modify", "--disk", f"{disk.index}:{words}", disk.instance],
+        ["gnt-instance", "modify", "--disk", f"{disk.number}:{words}", disk.instance],
         timeout_s=_MODIFY_S,
-        hint=f"on the master run `gnt-instance modify --disk {disk.index}:{words} {disk.instance}`, and then this again",
+        hint=f"on the master run `gnt-instance modify --disk {disk.number}:{words} {disk.instance}`, and then this again",
     )
 
 
