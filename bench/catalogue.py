@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, workers
-from bench import attach, clone, sync
-from bench import attach, clone, file_clone, sync
+from bench import attach, clone, file_clone, sync, workers
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 

@@ -10,11 +10,10 @@ import shutil
 from collections.abc import Sequence
 
 from bench import crew
-from bench.clone import write_sparse
+from bench.clone import imported, write_sparse
 from bench.comparison import Comparison
 from bench.site import ENV, Contestant, Plan, Reader, Site, script, volume_env
 from bench.verdict import Contrast, Samples
-from ganeti_cloud.image import SNAPSHOT, rados_name
 from ganeti_cloud.process import follow
 
 _WORKERS = 4
@@ -22,7 +21,6 @@ _EACH = 5
 _ROUNDS = 12
 _IMAGE = "bench-workers"
 _SIZE_GIB = 1
-_STEP_S = 600.0
 _MEASURE_S = 1800.0
 
 _OURS = "create"
@@ -37,12 +35,12 @@ def measure(site: Site) -> Samples:
     path, inside = site.shared(f"{_IMAGE}.raw")
     write_sparse(path, _SIZE_GIB << 30)
     with site.timeline.step(f"image of {_SIZE_GIB} GiB in the catalogue"):
-        site.node.run(["archipelago", "image", "import", "--json", _IMAGE, inside], timeout_s=_STEP_S)
+        content = imported(site, _IMAGE, inside)
     program, program_inside = site.shared("crew.py")
     orders, orders_inside = site.shared("crew.json")
     shutil.copy(crew.__file__, program)
     alone = ["/usr/bin/python3", "-I", program_inside, orders_inside]
-    orders.write_text(order(alone), encoding="utf-8")
+    orders.write_text(order(alone, content), encoding="utf-8")
     plan = Plan([Contestant(name, []) for name in (_OURS, _TOOL, _PROCESS, _WHOLE, _BARE)], rounds=_ROUNDS)
     reader = Reader(plan, lambda number: site.timeline.note(f"workers: {number} of {_ROUNDS} rounds"))
     with site.timeline.step(f"{_WORKERS} workers measured"):
@@ -50,10 +48,11 @@ def measure(site: Site) -> Samples:
     return reader.samples
 
 
-def order(alone: Sequence[str]) -> str:
-    """What the workers are told. *alone* with the name of a volume makes one clone with librbd."""
+def order(alone: Sequence[str], content: str) -> str:
+    """What the workers are told. *alone* with the name of a volume makes one clone with librbd of *content*."""
     size_mib = (_SIZE_GIB + 1) << 10
-    clone = ["rbd", "clone", f"{rados_name(_IMAGE)}@{SNAPSHOT}", "{volume}"]
+    holder, _, snapshot = content.partition("@")
+    clone = ["rbd", "clone", content, "{volume}"]
     resize = ["rbd", "resize", "--no-progress", "--size", f"{size_mib}M", "{volume}"]
     note = ["rbd", "image-meta", "set", "{volume}", "ganeti-cloud.volume.origin", _IMAGE]
     create_env = volume_env("{volume}") | {"VOL_SIZE": str(size_mib), "EXTP_ORIGIN": _IMAGE}
@@ -67,8 +66,8 @@ def order(alone: Sequence[str]) -> str:
             "conf": "/etc/ceph/ceph.conf",
             "user": "admin",
             "pool": "rbd",
-            "image": rados_name(_IMAGE),
-            "snapshot": SNAPSHOT,
+            "image": holder,
+            "snapshot": snapshot,
             "size": size_mib << 20,
             "workers": _WORKERS,
             "each": _EACH,
