@@ -78,7 +78,7 @@ OPTIONS = (
         "images",
         "limit_gib",
         256,
-        config.number("GiB", minimum=1, maximum=65536),
+        config.number("GiB", minimum=1, maximum=16384),
         "How large the content of an image may be, unpacked, in GiB.",
     ),
     config.Option(

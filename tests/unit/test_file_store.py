@@ -68,7 +68,7 @@ def overlays(monkeypatch: pytest.MonkeyPatch, fake_tool: FakeTools) -> None:
     write = "import sys; open(sys.argv[1], 'wb').write(b'QFI\\xfb' + bytes(20) + int(sys.argv[2]).to_bytes(8, 'big'))"
     python = shutil.which("python3", path="/usr/bin:/bin")
     # qemu-img create -q -f qcow2 -u -b BELOW -F FORMAT PATH SIZE
-    fake_tool("qemu-img", does=f'{python} -c "{write}" "${{9}}" "${{10}}"')
+    fake_tool("qemu-img", does=f'{python} -c "{write}" "${{10}}" "${{11}}"')
 
 
 def files(layout: Layout, kind: str) -> list[str]:
