@@ -33,11 +33,15 @@ _MODULES = (
     "virtio_net",
     "button",
     "evdev",
+    "virtio_console",
 )
-_PACKAGES = ("linux-image-cloud-amd64", "busybox-static", "python3-minimal")
+_PACKAGES = ("linux-image-cloud-amd64", "busybox-static", "python3-minimal", "qemu-guest-agent")
 _LOADER = "ld-linux-x86-64.so.2"
 _LIBRARIES = ("libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1")
 _MULTIARCH = "lib/x86_64-linux-gnu"
+# Those of qemu-ga; which of them it takes differs from release to release.
+_AGENT_LIBRARIES = """libatomic.so.1 libcap.so.2 libglib-2.0.so.0 libgmodule-2.0.so.0 libnuma.so.1 libpcre2-8.so.0
+ libudev.so.1 liburing.so.2""".split()
 # By os.py the interpreter knows its library. What the writer imports is built in; array wants collections.
 _PYTHON_FOLDERS = ("collections", "encodings", "lib-dynload")
 _PYTHON_FILES = """os.py encodings/__init__.py encodings/aliases.py encodings/utf_8.py collections/*.py keyword.py
@@ -67,7 +71,7 @@ def guest(release: Release, timeline: Timeline) -> Guest:
 
 
 def _key() -> str:
-    names = (*_MODULES, *_PACKAGES, *_LIBRARIES, *_PYTHON_FILES, _MULTIARCH)
+    names = (*_MODULES, *_PACKAGES, *_LIBRARIES, *_AGENT_LIBRARIES, *_PYTHON_FILES, _MULTIARCH)
     text = " ".join(names).encode() + _INIT.read_bytes() + WRITER.read_bytes()
     return hashlib.sha256(text).hexdigest()[:12]
 
@@ -90,13 +94,14 @@ def _build(release: Release, target: Path) -> None:
 
 
 def _initrd(unpacked: Path) -> Iterator[Entry]:
-    for folder in ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys", "tmp"):
+    for folder in ("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "mnt", "modules", "proc", "sys", "tmp"):
         yield Entry(folder)
     yield Entry("bin/busybox", _only(unpacked, "*bin/busybox", "usr/bin/busybox").read_bytes(), 0o755)
     yield Entry("etc/acpi/PWRF/00000080", _POWER_BUTTON.encode(), 0o755)
     yield Entry("init", _INIT.read_bytes(), 0o755)
     yield Entry("writer.py", WRITER.read_bytes())
     yield from _python(unpacked)
+    yield from _agent(unpacked)
     modules = {name: _module(unpacked, name) for name in _MODULES}
     present = {name: content for name, content in modules.items() if content is not None}
     yield Entry("modules/order", "".join(f"{name}\n" for name in present).encode())
@@ -118,6 +123,14 @@ def _python(unpacked: Path) -> Iterator[Entry]:
         yield Entry(f"{_MULTIARCH}/{name}", _only(unpacked, f"**/{_MULTIARCH}/{name}").read_bytes())
     for path in sorted(path for pattern in _PYTHON_FILES for path in (unpacked / library).glob(pattern)):
         yield Entry(str(path.relative_to(unpacked)), path.read_bytes())
+
+
+def _agent(unpacked: Path) -> Iterator[Entry]:
+    """The release's QEMU guest agent. What it shares with Python is there already."""
+    yield Entry("bin/qemu-ga", _only(unpacked, "usr/sbin/qemu-ga").read_bytes(), 0o755)
+    for name in _AGENT_LIBRARIES:
+        for path in sorted(unpacked.glob(f"**/{_MULTIARCH}/{name}"))[-1:]:
+            yield Entry(f"{_MULTIARCH}/{name}", path.read_bytes())
 
 
 def _module(unpacked: Path, name: str) -> bytes | None:

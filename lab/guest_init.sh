@@ -1,7 +1,8 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: BSD-2-Clause
 # /init of the test guest: tells once a second what its disk held when it booted, and powers off when asked to. On a
-# second disk, which may come later, it writes all the time and verifies what it wrote (guest_writer.py).
+# second disk, which may come later, it writes all the time and verifies what it wrote (guest_writer.py). If there is a
+# file system on it, it writes files instead, and the guest agent can freeze that.
 
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin
@@ -39,8 +40,22 @@ fi
     until [ -b /dev/vdb ]; do
         sleep 1
     done
+    if mount -t ext4 /dev/vdb /mnt 2>/dev/null; then
+        files=0
+        while :; do
+            files=$((files + 1))
+            echo "$files" >"/mnt/$((files % 100))"
+            usleep 20000
+        done
+    fi
     exec python3 -IS /writer.py write /dev/vdb /tmp/writer
 ) &
+
+for port in /sys/class/virtio-ports/*; do
+    if [ "$(cat "$port/name" 2>/dev/null)" = org.qemu.guest_agent.0 ]; then
+        qemu-ga -m virtio-serial -p "/dev/${port##*/}" -t /tmp &
+    fi
+done
 
 # Again and again: QEMU drops what is said while nobody is connected to the serial port.
 while :; do

@@ -78,10 +78,20 @@ def _detach(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 def _remove(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     from archipelago import attaching
 
-    attaching.detach(request.volume, settings)
-    with opened(settings) as store:
-        store.remove(request.volume)
+    for place in [*_other_sides(request.volume, settings), settings]:
+        attaching.detach(request.volume, place)
+        with opened(place) as store:
+            store.remove(request.volume)
     return ""
+
+
+def _other_sides(volume: str, settings: Settings) -> list[Settings]:
+    """Where else something of *volume* is that goes with it: it is removed in the middle of a move."""
+    from archipelago.migrating import mark
+
+    with opened(settings) as store:
+        other = mark.other_side(store, volume)
+    return [] if other is None else [Settings.load(CONFIG_FILE, other)]
 
 
 def _grow(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
@@ -119,15 +129,21 @@ def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str
         store.check()
         if "origin" in request.parameters:
             store.require_parent(images.origin(store, request.parameters["origin"]))
+        if "reuse_data" in request.parameters:
+            store.require(checked_name(request.parameters["reuse_data"]))
     return ""
 
 
 def _open(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     from archipelago import opening
+    from archipelago.migrating import mark
 
     assert request.exclusive is not None
     for fenced in opening.open_volume(request.volume, settings, exclusive=request.exclusive):
         sys.stderr.write(f"open: {fenced.host} had {request.volume} open since {fenced.since}, and is fenced from it\n")
+    # Only now: whoever begins to move a volume that nobody has open sees this opening, or is seen here.
+    with opened(settings) as store:
+        mark.refuse_moving(store, request.volume)
     return ""
 
 

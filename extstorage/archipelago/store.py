@@ -365,7 +365,23 @@ class Openings(Protocol):
         """Have volume *name* not open on this node. Succeeds when it was not, and when there is no such volume."""
 
 
-class Store(Volumes, Snapshots, Trash, Maintenance, Contents, Openings, Protocol):
+class Moves(Protocol):
+    """The mark of a volume that is being moved to another place. It can be read and written while a client that died
+    still holds the volume."""
+
+    def moving(self, name: str) -> str:
+        """The mark of volume *name*; empty when it has none, or when there is no such volume."""
+
+    def set_moving(self, name: str, text: str) -> None:
+        """Give volume *name* the mark *text*; an empty one takes it away. Raises RequestError when *text* is not empty
+        and there is no such volume. The mark does not go into the trash, or to clones."""
+
+    def drop_strangers(self, name: str) -> None:
+        """See that no mapping on another node keeps volume *name* from being removed. It must not be open there: what
+        Ganeti attached and never opened, or never detached, is meant."""
+
+
+class Store(Volumes, Snapshots, Trash, Maintenance, Contents, Openings, Moves, Protocol):
     """All that a driver offers."""
 
     settings: Settings

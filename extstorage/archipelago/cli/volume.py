@@ -11,9 +11,10 @@ from archipelago import attaching
 from archipelago.cli.common import json_option, opened_store, say, settings, shown_size, snapshot_of, table
 from archipelago.cli.progress import Progress
 from archipelago.ganeti.guard import refuse_disk
+from archipelago.quiescing import Quiesce, quiesced
 from archipelago.store import Parent, VolumeRecord
 from ganeti_cloud.errors import RequestError
-from ganeti_cloud.volume import MIB, checked_name, checked_snapshot
+from ganeti_cloud.volume import MIB, checked_name, checked_snapshot, instance_of
 
 _OUTCOMES = {
     "absent": "there is no volume {}, nothing to do",
@@ -66,7 +67,7 @@ def _row(record: VolumeRecord) -> tuple[str, ...]:
         shown_size(record.used),
         str(record.depth),
         str(len(record.snapshots)),
-        record.owner or "-",
+        instance_of(record.owner) or "-",
         ", ".join(record.opened_by) or "-",
     )
 
@@ -89,7 +90,7 @@ def info(name: str, as_json: bool) -> None:
         "used": shown_size(record.used),
         "origin": record.origin or "blank",
         "depth": str(record.depth),
-        "owner": record.owner or "-",
+        "owner": instance_of(record.owner) or "-",
         "cluster": record.cluster or "-",
         "created": record.created,
         "named": record.named,
@@ -103,21 +104,32 @@ def info(name: str, as_json: bool) -> None:
 @volume.command("snapshot")
 @click.argument("name")
 @click.argument("snapshot", required=False)
+@click.option(
+    "--quiesce",
+    type=click.Choice([*Quiesce]),
+    default=Quiesce.AUTO,
+    show_default=True,
+    help="Whether the guest's file systems stand still meanwhile: if they can, never, or else no snapshot.",
+)
 @json_option
-def take_snapshot(name: str, snapshot: str | None, as_json: bool) -> None:
+def take_snapshot(name: str, snapshot: str | None, quiesce: str, as_json: bool) -> None:
     """Keep what the volume NAME holds now as its SNAPSHOT, by default called after the time in UTC.
 
-    The instance may run: the snapshot is what a power cut at this moment would leave.
+    The instance may run. When its guest agent answers, on the node of the instance, the guest's file systems are clean
+    in the snapshot; else it is what a power cut at this moment would leave.
 
     \b
     Examples:
       archipelago volume snapshot 3e2f9a6a-4d0e-4c8b-9d1f-0a1b2c3d4e5f.ext.disk0
-      archipelago volume snapshot 3e2f9a6a-4d0e-4c8b-9d1f-0a1b2c3d4e5f.ext.disk0 before-upgrade
+      archipelago volume snapshot --quiesce must 3e2f9a6a-4d0e-4c8b-9d1f-0a1b2c3d4e5f.ext.disk0 before-upgrade
     """
     taken = snapshot or datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    with opened_store() as store:
-        store.take_snapshot(checked_name(name), checked_snapshot(taken))
-    say(as_json, {"volume": name, "snapshot": taken}, f"{name}@{taken}")
+    checked_snapshot(taken)
+    with quiesced(checked_name(name), Quiesce(quiesce)) as state, opened_store() as store:
+        store.take_snapshot(name, taken)
+    if state.remark:
+        click.echo(f"not quiesced: {state.remark}", err=True)
+    say(as_json, {"volume": name, "snapshot": taken, "quiesced": state.frozen}, f"{name}@{taken}")
 
 
 @volume.command("rollback")

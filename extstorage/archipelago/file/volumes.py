@@ -16,7 +16,7 @@ from archipelago.file.records import Record, Saved
 from archipelago.parameters import Settings
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
-from ganeti_cloud.volume import MIB, shown_owner
+from ganeti_cloud.volume import MIB, instance_of
 
 
 def now() -> str:
@@ -121,6 +121,13 @@ def set_owner(layout: Layout, name: str, text: str) -> None:
         records.write(layout, "volumes", require(layout, name)._replace(owner=text))
 
 
+def set_moving(layout: Layout, name: str, text: str) -> None:
+    """See :meth:`archipelago.store.Moves.set_moving`."""
+    with named(layout, name):
+        if text or records.read(layout, "volumes", name) is not None:
+            records.write(layout, "volumes", require(layout, name)._replace(moving=text))
+
+
 def copy_for_export(settings: Settings, name: str, copy: str) -> None:
     """See :meth:`archipelago.store.Volumes.copy_for_export`."""
     layout = prepared(of_volumes(settings))
@@ -165,7 +172,7 @@ def adopt(layout: Layout, old: str, name: str, size: int, cluster: str) -> None:
             )
         if record.owner:
             raise RequestError(
-                f"volume {old} is a disk of {shown_owner(record.owner)}",
+                f"volume {old} is a disk of {instance_of(record.owner)}",
                 hint=f"remove it from there with `gnt-instance modify --disk N:remove`, then bring it back: "
                 f"archipelago trash restore {old}",
             )

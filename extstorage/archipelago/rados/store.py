@@ -37,7 +37,7 @@ class RadosStore:
     # Volumes
 
     def check(self) -> None:
-        self.cluster.pool  # noqa: B018 - opening it is the check
+        self.cluster.check()
 
     def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
         volumes.create(self.cluster, name, size, parent, cluster)
@@ -213,6 +213,25 @@ class RadosStore:
         from archipelago.rados import contents
 
         contents.sweep(self.cluster)
+
+    # Moves
+
+    def moving(self, name: str) -> str:
+        from archipelago.rados import moving
+
+        return moving.moving(self.cluster, name)
+
+    def set_moving(self, name: str, text: str) -> None:
+        from archipelago.rados import moving
+
+        moving.set_moving(self.cluster, name, text)
+
+    def drop_strangers(self, name: str) -> None:
+        from archipelago.rados import moving
+
+        moving.drop_strangers(self.cluster, name)
+
+    # Openings
 
     def openings(self, name: str) -> list[Opening]:
         return openings.openings(self.cluster, name)
