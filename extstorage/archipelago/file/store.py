@@ -212,6 +212,18 @@ class FileStore:
 
         contents.sweep(self._images)
 
+    def moving(self, name: str) -> str:
+        from archipelago.file import records
+
+        record = records.read(self._volumes, "volumes", name)
+        return record.moving if record is not None else ""
+
+    def set_moving(self, name: str, text: str) -> None:
+        volumes.set_moving(self._volumes, name, text)
+
+    def drop_strangers(self, name: str) -> None:
+        openings.drop_strangers(self._volumes, name)
+
     def openings(self, name: str) -> list[Opening]:
         return openings.openings(self._volumes, name)
 

@@ -121,6 +121,13 @@ def set_owner(layout: Layout, name: str, text: str) -> None:
         records.write(layout, "volumes", require(layout, name)._replace(owner=text))
 
 
+def set_moving(layout: Layout, name: str, text: str) -> None:
+    """See :meth:`archipelago.store.Moves.set_moving`."""
+    with named(layout, name):
+        if text or records.read(layout, "volumes", name) is not None:
+            records.write(layout, "volumes", require(layout, name)._replace(moving=text))
+
+
 def copy_for_export(settings: Settings, name: str, copy: str) -> None:
     """See :meth:`archipelago.store.Volumes.copy_for_export`."""
     layout = prepared(of_volumes(settings))
