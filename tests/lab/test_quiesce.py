@@ -96,7 +96,9 @@ def guest(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]
         node = lab.node(2)
         argv = ["gnt-instance", "add", "-t", "ext", "-o", "noop", "-n", node.hostname, "--net=0:link=br-lan"]
         argv += ["-H", "kvm:use_guest_agent=True", "--disk", "0:size=64M,provider=archipelago,origin=quiet-boot"]
-        lab.master.run([*argv, "--disk", "1:size=32M,provider=archipelago,origin=quiet-disk", INSTANCE], timeout_s=JOB_S)
+        lab.master.run(
+            [*argv, "--disk", "1:size=32M,provider=archipelago,origin=quiet-disk", INSTANCE], timeout_s=JOB_S
+        )
         disks = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"].values()
         [volume] = [disk["logical_id"][1] for disk in disks if disk["logical_id"][1].endswith(".disk1")]
         guest_report(node, INSTANCE, timeout_s=240)

@@ -25,9 +25,7 @@ from ganeti_cloud.volume import checked_name
 @click.option("--without-snapshots", is_flag=True, help="Move a volume with snapshots: they go to the trash.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything, and say what would be done.")
 @json_option
-def migrate(
-    volume: str, to: str | None, abort: bool, without_snapshots: bool, dry_run: bool, as_json: bool
-) -> None:
+def migrate(volume: str, to: str | None, abort: bool, without_snapshots: bool, dry_run: bool, as_json: bool) -> None:
     """Move VOLUME, the disk of an instance, to another pool or driver; the instance may run.
 
     It is done on the node of the instance. Interrupted anywhere, the move is finished by the same command, or undone
