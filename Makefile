@@ -8,7 +8,7 @@ RELEASE ?= trixie
 SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago
 
 # In tests of what a mistake in typing leads to.
-MISSPELT_ON_PURPOSE := orgin
+MISSPELT_ON_PURPOSE := orgin,conectix
 
 .PHONY: help setup check test demo deb bench clean
 

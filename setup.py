@@ -14,6 +14,7 @@ setup(
         "archipelago",
         "archipelago.catalogue",
         "archipelago.cli",
+        "archipelago.file",
         "archipelago.ganeti",
         "archipelago.mapping",
         "archipelago.migrating",

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from bench import attach, clone
+from bench import attach, clone, file_clone, sync
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 
 COMPARISONS: tuple[Comparison, ...] = (
     clone.COMPARISON,
     attach.COMPARISON,
+    sync.COMPARISON,
+    file_clone.COMPARISON,
 )
 
 

@@ -6,6 +6,7 @@ All disks are 1 GiB larger than their image, so that each is resized; all images
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,15 +14,10 @@ from pathlib import Path
 from bench.comparison import Comparison
 from bench.site import Contestant, Plan, Site, script, volume_env
 from bench.verdict import Contrast, Samples
-from ganeti_cloud.image import SNAPSHOT, rados_name
 
 _SIZES_GIB = (1, 10, 100)
 # The size that the last line tells of.
 _MAIN_GIB = 10
-
-# An import reads all of an image back for its SHA-256, which takes minutes for 100 GiB of nothing, and makes no
-# difference to whoever clones it: above this size an image is put there with Ceph's own tools instead.
-_LARGEST_IMPORT_GIB = 10
 
 _CHUNK = 4 << 20  # an object of RBD
 _CHUNKS = 64
@@ -30,7 +26,7 @@ _COPY_ROUNDS = 4
 _IMPORT_S = 1800.0
 
 # As fast as a copy can be had: several writes at once, out of order, and no zeros written to what is zeros.
-_CONVERT = ["qemu-img", "convert", "-n", "-W", "-m", "8", "--target-is-zero", "-f", "raw", "-O", "raw"]
+CONVERT = ["qemu-img", "convert", "-n", "-W", "-m", "8", "--target-is-zero", "-f", "raw", "-O", "raw"]
 _REMOVE = ["rbd", "rm", "--no-progress", "{volume}"]
 
 
@@ -38,9 +34,9 @@ def measure(site: Site) -> Samples:
     """Bring the images in; time what clones, all in turn; then what copies, of which fewer samples do."""
     with site.timeline.step(f"images of {', '.join(map(str, _SIZES_GIB))} GiB in the catalogue"):
         with ThreadPoolExecutor(len(_SIZES_GIB)) as pool:
-            list(pool.map(lambda size: _import(site, size), _SIZES_GIB))
-    clones = [contestant for size in _SIZES_GIB for contestant in _clones(size)]
-    copies = [contestant for size in _SIZES_GIB for contestant in _copies(site, size)]
+            contents = dict(zip(_SIZES_GIB, pool.map(lambda size: _import(site, size), _SIZES_GIB), strict=True))
+    clones = [contestant for size in _SIZES_GIB for contestant in _clones(size, contents[size])]
+    copies = [contestant for size in _SIZES_GIB for contestant in _copies(site, size, contents[size])]
     return {
         **site.interleave("clones", Plan(clones, rounds=_ROUNDS)),
         **site.interleave("copies", Plan(copies, rounds=_COPY_ROUNDS)),
@@ -51,19 +47,13 @@ def _image(size_gib: int) -> str:
     return f"bench-{size_gib}"
 
 
-def _import(site: Site, size_gib: int) -> None:
+def _import(site: Site, size_gib: int) -> str:
+    """Make the image, and tell where its content is, as Ceph's tools write it."""
     path, inside = site.shared(f"{_image(size_gib)}.raw")
     write_sparse(path, size_gib << 30)
-    entry = rados_name(_image(size_gib))
-    by_hand = [
-        ["rbd", "create", "--size", f"{size_gib}G", entry],
-        [*_CONVERT, inside, f"rbd:rbd/{entry}"],
-        ["rbd", "snap", "create", "--no-progress", f"{entry}@{SNAPSHOT}"],
-        ["rbd", "snap", "protect", f"{entry}@{SNAPSHOT}"],
-    ]
-    with_ours = [["archipelago", "image", "import", "--json", _image(size_gib), inside]]
-    for argv in with_ours if size_gib <= _LARGEST_IMPORT_GIB else by_hand:
-        site.node.run(argv, timeout_s=_IMPORT_S)
+    argv = ["archipelago", "image", "import", "--json", _image(size_gib), inside]
+    version = json.loads(site.node.run(argv, timeout_s=_IMPORT_S))
+    return f"{version['holder']}@{version['snapshot']}"
 
 
 def write_sparse(path: Path, size: int, *, chunk: int = _CHUNK, chunks: int = _CHUNKS) -> None:
@@ -78,9 +68,9 @@ def write_sparse(path: Path, size: int, *, chunk: int = _CHUNK, chunks: int = _C
             stream.write(random.Random(number).randbytes(chunk))
 
 
-def _clones(size_gib: int) -> list[Contestant]:
+def _clones(size_gib: int, content: str) -> list[Contestant]:
     name, size_mib = _image(size_gib), (size_gib + 1) << 10
-    clone = ["rbd", "clone", f"{rados_name(name)}@{SNAPSHOT}", "{volume}"]
+    clone = ["rbd", "clone", content, "{volume}"]
     resize = ["rbd", "resize", "--no-progress", "--size", f"{size_mib}M", "{volume}"]
     note = ["rbd", "image-meta", "set", "{volume}", "ganeti-cloud.volume.origin", name]
     env = volume_env("{volume}") | {"VOL_SIZE": str(size_mib), "EXTP_ORIGIN": name}
@@ -91,14 +81,14 @@ def _clones(size_gib: int) -> list[Contestant]:
     ]
 
 
-def _copies(site: Site, size_gib: int) -> list[Contestant]:
+def _copies(site: Site, size_gib: int, content: str) -> list[Contestant]:
     name = _image(size_gib)
-    copy = ["rbd", "cp", "--no-progress", f"{rados_name(name)}@{SNAPSHOT}", "{volume}"]
+    copy = ["rbd", "cp", "--no-progress", content, "{volume}"]
     create = ["rbd", "create", "--size", f"{size_gib + 1}G", "{volume}"]
     _, file = site.shared(f"{name}.raw")
     return [
         Contestant(_who("rbd cp", size_gib), [copy], after=[_REMOVE]),
-        Contestant(_who("create+copy", size_gib), [create, [*_CONVERT, file, "rbd:rbd/{volume}"]], after=[_REMOVE]),
+        Contestant(_who("create+copy", size_gib), [create, [*CONVERT, file, "rbd:rbd/{volume}"]], after=[_REMOVE]),
     ]
 
 

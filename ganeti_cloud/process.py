@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 from ganeti_cloud.errors import CommandError
 
@@ -18,6 +19,8 @@ _AnyProcess = subprocess.Popen[str] | subprocess.Popen[bytes]
 
 # How long a killed program may take to disappear. One in uninterruptible sleep (a hung device) never does.
 _REAP_S = 2.0
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def run(
@@ -53,8 +56,38 @@ def follow(
     env: Mapping[str, str] | None = None,
     hint: str = "",
     shown: str = "",
+    stderr: bool = False,
 ) -> None:
-    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work."""
+    """Like :func:`run`, but hand each piece of stdout to *on_text* as it comes: for progress of long work.
+
+    With *stderr* it is that of stderr, and stdout is not kept.
+    """
+    stream(
+        argv,
+        lambda piece: on_text(piece.decode(errors="replace")),
+        timeout_s=timeout_s,
+        env=env,
+        hint=hint,
+        shown=shown,
+        stderr=stderr,
+    )
+
+
+def stream(
+    argv: Sequence[str],
+    on_bytes: Callable[[bytes], None],
+    *,
+    timeout_s: float,
+    stdin: IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    hint: str = "",
+    shown: str = "",
+    stderr: bool = False,
+) -> None:
+    """Like :func:`follow`, for a program that turns the file *stdin* into other bytes.
+
+    When *on_bytes* raises, the program is killed.
+    """
     # Imported here: the hot verbs of Ganeti scripts run without these.
     import selectors
     import tempfile
@@ -66,29 +99,89 @@ def follow(
         try:
             process = subprocess.Popen(
                 list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if stderr else subprocess.PIPE,
+                stderr=subprocess.PIPE if stderr else errors,
                 env={**BASE_ENV, **(env or {})},
                 start_new_session=True,
             )
         except OSError as err:
             raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
-        assert process.stdout is not None
-        with process.stdout, _limited(process, shown, timeout_s, hint):
-            selector.register(process.stdout, selectors.EVENT_READ)
+        pipe = process.stderr if stderr else process.stdout
+        assert pipe is not None
+        with pipe, _limited(process, shown, timeout_s, hint):
+            selector.register(pipe, selectors.EVENT_READ)
             while True:
                 if not selector.select(timeout=max(0.0, end - time.monotonic())):
                     raise _late(shown, timeout_s, hint)
-                piece = os.read(process.stdout.fileno(), 4096)
+                piece = os.read(pipe.fileno(), 1 << 16)
                 if not piece:
                     break
-                on_text(piece.decode(errors="replace"))
+                if stderr:
+                    errors.write(piece)
+                on_bytes(piece)
             process.wait(timeout=max(0.1, end - time.monotonic()))
         if process.returncode != 0:
             errors.seek(0)
             text = errors.read().decode(errors="replace")
             raise CommandError(_failure(shown, process.returncode, text), status=process.returncode, hint=hint)
+
+
+class Server:
+    """A program that runs beside us; see :func:`serving`."""
+
+    def __init__(self, process: _AnyProcess, errors: IO[bytes], shown: str, hint: str) -> None:
+        self._process, self._errors, self._shown, self._hint = process, errors, shown, hint
+
+    def check(self) -> None:
+        """Raise CommandError when the program has ended."""
+        status = self._process.poll()
+        if status is not None:
+            self._errors.seek(0)
+            text = self._errors.read().decode(errors="replace")
+            raise CommandError(_failure(self._shown, status, text), status=status, hint=self._hint)
+
+
+@contextmanager
+def serving(argv: Sequence[str], *, timeout_s: float, hint: str = "", shown: str = "") -> Iterator[Server]:
+    """Have the program *argv* run within the block; at its end, or after *timeout_s*, it is killed with all it started.
+
+    It also goes when this process is killed. To be called by the main thread. Raises CommandError when the program
+    cannot be started.
+    """
+    import ctypes
+    import tempfile
+    import threading
+
+    libc, us = ctypes.CDLL(None), os.getpid()
+
+    def die_with_us() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != us:  # too late for the signal
+            os._exit(1)
+
+    shown = shown or _shown(argv)
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=BASE_ENV,
+                start_new_session=True,
+                preexec_fn=die_with_us,
+            )
+        except OSError as err:
+            raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err
+        limit = threading.Timer(timeout_s, _kill, (process,))
+        limit.daemon = True
+        limit.start()
+        try:
+            yield Server(process, errors, shown, hint)
+        finally:
+            limit.cancel()
+            _kill(process)
 
 
 def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, hint: str) -> subprocess.Popen[str]:

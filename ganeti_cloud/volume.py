@@ -44,6 +44,11 @@ def checked_snapshot(name: str) -> str:
     return name
 
 
+def shown_owner(owner: str) -> str:
+    """The instance in what Ganeti keeps beside a volume, ``originstname+INSTANCE``."""
+    return owner.removeprefix("originstname+")
+
+
 class Attachment(NamedTuple):
     """How a node reaches an attached volume: a block device, a URI for QEMU, or both."""
 

@@ -15,8 +15,8 @@ STORE = "ceph-mon ceph-osd ceph-mgr ceph-common python3-rados python3-rbd rbd-nb
 
 # What our packages depend on: a node has no way to the network, so that all of it must be there before.
 OURS = """python3-click python3-cryptography python3-jinja2 python3-jsonschema python3-netaddr
- python3-pika python3-prometheus-client python3-pyinotify python3-requests python3-scapy python3-sqlalchemy
- python3-systemd python3-waitress python3-yaml adduser debconf"""
+ python3-libnbd python3-pika python3-prometheus-client python3-pyinotify python3-requests python3-scapy
+ python3-sqlalchemy python3-systemd python3-waitress python3-yaml adduser bubblewrap bzip2 debconf openssl"""
 
 # What a helper VM for untrusted images is built from, and works with.
 HELPER = """busybox-static cpio xz-utils zstd gdisk fdisk parted dosfstools e2fsprogs xfsprogs btrfs-progs ntfs-3g

@@ -64,7 +64,7 @@ def judged(record: VolumeRecord, usage: Usage, now: float, older_s: float) -> Fi
     young_since = now - older_s
     if usage.busy_since is not None:
         young_since = min(young_since, usage.busy_since - _CLOCKS_S)
-    if max(_seconds(record.created), _seconds(record.touched)) >= young_since:
+    if _seconds(record.named) >= young_since:
         return None  # a job may be about to give it to an instance
     obstacles = list(_obstacles(record, usage))
     if obstacles:

@@ -42,7 +42,11 @@ def open_volume(volume: str, settings: Settings, *, exclusive: bool) -> list[Ope
 
 
 def close_volume(volume: str, settings: Settings) -> None:
-    """Write out what the kernel holds of *volume*, and have it not open on this node. Succeeds when it is gone."""
+    """Write out what the kernel holds of *volume*, and have it not open on this node. Succeeds when it is gone.
+
+    Its device goes, too, if nothing uses it: after a migration that failed or was interrupted, Ganeti may close the
+    volume on the target and never detach it.
+    """
     with locked(volume):
         mapped = choosing.find(settings, volume)
         if mapped is not None:
@@ -50,6 +54,12 @@ def close_volume(volume: str, settings: Settings) -> None:
         with opened(settings) as store:
             store.close_volume(volume)
         _unmark(volume)
+        if mapped is not None and not users_of(mapped.device):
+            forget(volume)
+            try:
+                choosing.unmap(settings, volume)
+            except StorageError:
+                pass  # used by the kernel itself, for a mount: it stays until somebody detaches it
 
 
 def give_up(volume: str, settings: Settings) -> None:

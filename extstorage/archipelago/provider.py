@@ -57,7 +57,7 @@ def _create(request: Request, settings: Settings, env: Mapping[str, str]) -> str
         if old is not None:
             store.adopt(checked_name(old), request.volume, size, cluster_name())
         else:
-            store.create(request.volume, size, None if origin is None else images.origin(origin), cluster_name())
+            store.create(request.volume, size, None if origin is None else images.origin(store, origin), cluster_name())
     return ""
 
 
@@ -128,7 +128,7 @@ def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str
     with opened(settings) as store:
         store.check()
         if "origin" in request.parameters:
-            store.require_parent(images.origin(request.parameters["origin"]))
+            store.require_parent(images.origin(store, request.parameters["origin"]))
     return ""
 
 

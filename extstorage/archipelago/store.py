@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 from archipelago.parameters import Settings
+from ganeti_cloud.errors import StorageError
 
 
 class Parent(NamedTuple):
@@ -30,11 +31,11 @@ class VolumeRecord(NamedTuple):
     """What the store knows of a volume.
 
     *used* is about what it takes itself, without what it shares with its origin. Times are ISO 8601 in UTC:
-    *created*, and *touched* when it got its present name, or was opened or closed last. *origin* is what a person
-    wrote (``debian-12``, ``snapshot:VOLUME@SNAPSHOT``), empty for a blank one. *owner* is what Ganeti said last of
-    whose disk it is, *cluster* the Ganeti cluster that it was made for; both may be empty. *depth* is the number of
-    volumes and images below it whose data it shares. *snapshots* are those that a person took, *clones* the volumes
-    made of any snapshot,
+    *created*, and *named* when it was made, or adopted, as what it is called. *origin* is what a person wrote
+    (``debian-12``, ``snapshot:VOLUME@SNAPSHOT``), empty for a blank one. *owner* is what Ganeti said last of whose
+    disk it is, *cluster* the Ganeti cluster that it was made for; both may be empty. *depth* is the number of volumes
+    and images below it whose data it shares. *snapshots* are those that a person took, *clones* the volumes made of
+    any snapshot,
     *opened_by* the hosts that have it open, or say they have.
     """
 
@@ -42,7 +43,7 @@ class VolumeRecord(NamedTuple):
     size: int
     used: int
     created: str
-    touched: str
+    named: str
     origin: str
     owner: str
     cluster: str
@@ -152,48 +153,6 @@ class Volumes(Protocol):
         """
 
 
-class Opening(NamedTuple):
-    """One node's use of a volume: on *host*, *exclusive* or shared, *since* a time (ISO 8601 in UTC)."""
-
-    host: str
-    exclusive: bool
-    since: str
-
-
-class Opened(NamedTuple):
-    """What opening a volume came to.
-
-    *fenced* are the openings of nodes that died, or were cut off, and whose clients cannot write to it any more.
-    *served* tells whether the store sees a client of this node at the volume: a device of this node that is there
-    although the store sees none is dead, or was fenced itself.
-    """
-
-    fenced: list[Opening]
-    served: bool
-
-
-class Openings(Protocol):
-    """Who has a volume open. A volume can be attached without being open; then it is not written to."""
-
-    def openings(self, name: str) -> list[Opening]:
-        """The openings of volume *name*, those of nodes that died included until they are fenced."""
-
-    def open_volume(self, name: str, *, exclusive: bool) -> Opened:
-        """Have volume *name* open on this node; an earlier opening of it here is replaced.
-
-        When it is *exclusive*, no other node's opening is left: one that was never closed is that of a node which
-        died or was cut off, and is fenced. Raises RequestError when there is no such volume, and StorageError when
-        another node has it: exclusively, if it is to be shared, or alive, if the store cannot fence it.
-        """
-
-    def renew_opening(self, name: str) -> bool:
-        """Take note that this node's mapping of volume *name* is a new one, if it has it open here. Returns whether
-        the store sees a client of this node at the volume."""
-
-    def close_volume(self, name: str) -> None:
-        """Have volume *name* not open on this node. Succeeds when it was not, and when there is no such volume."""
-
-
 class Snapshots(Protocol):
     """Moments of a volume that a person kept. What the driver itself needs snapshots for does not show here."""
 
@@ -239,12 +198,16 @@ class Trash(Protocol):
         Raises StorageError when clones share data with it."""
 
 
+class MaintainedElsewhere(StorageError):
+    """Another client maintains the store: there is nothing to do."""
+
+
 class Maintenance(Protocol):
     """What has to be done in a store from time to time."""
 
     def maintaining(self) -> AbstractContextManager[None]:
-        """Within the block this is the only client that maintains the store. Raises StorageError, which names the
-        host, when another one is at it. A client that died is forgotten within a minute."""
+        """Within the block this is the only client that maintains the store. Raises MaintainedElsewhere when another
+        one is at it. A client that died is forgotten within a minute."""
 
     def too_deep(self) -> list[str]:
         """Volumes that share data through more levels than ``settings.max_depth``, the shallowest first."""
@@ -259,7 +222,7 @@ class Maintenance(Protocol):
 
 
 class Content(NamedTuple):
-    """Where one content of images lies: a :class:`Parent` of volumes. *snapshot* is the SHA-256 of the whole, in hex."""
+    """Where one content of images lies, as :class:`Parent` says; *snapshot* is the SHA-256 of the whole, in hex."""
 
     holder: str
     snapshot: str
@@ -281,7 +244,7 @@ class Draft(Protocol):
     def clear(self, offset: int, length: int) -> None:
         """Make the block at *offset* zeros that take no space; otherwise like :meth:`write`."""
 
-    def keep(self, sha256: str, blocks: bytes) -> Content:
+    def keep(self, blocks: bytes) -> Content:
         """Store for good what has been written, with its hashes; once, at the end, under the catalogue's lock.
 
         When this returns volumes can be cloned from the content. When it raises, or is not called before the block of
@@ -323,11 +286,12 @@ class Contents(Protocol):
         Raises StorageError when somebody else keeps it for longer than that.
         """
 
-    def drafted(self, name: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
-        """Write a content of *size* for the image *name*: beside *base*, with which it shares what is not written.
+    def drafted(self, name: str, sha256: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
+        """Write the content *sha256* of *size* for the image *name*: beside *base*, sharing what is not written.
 
-        It need not begin as *base* does: :attr:`Draft.blocks` tells. What a writer that died left is cleared away
-        first. Raises RequestError when somebody else writes there: "image NAME is being imported from HOST".
+        Not to be entered under the catalogue's lock, which it takes for a moment. It need not begin as *base* does:
+        :attr:`Draft.blocks` tells. What a writer that died left is cleared away first. Raises RequestError when
+        somebody else writes there: "image 'NAME' is being imported from HOST".
         """
 
     def clone_content(self, name: str, parent: Parent, sha256: str, blocks: bytes) -> Content:
@@ -356,7 +320,49 @@ class Contents(Protocol):
         """
 
     def sweep_contents(self) -> None:
-        """Remove what writers that died have left and nobody writes any more."""
+        """Remove what writers and removers that died have left and nobody uses; under the lock."""
+
+
+class Opening(NamedTuple):
+    """One node's use of a volume: on *host*, *exclusive* or shared, *since* a time (ISO 8601 in UTC)."""
+
+    host: str
+    exclusive: bool
+    since: str
+
+
+class Opened(NamedTuple):
+    """What opening a volume came to.
+
+    *fenced* are the openings of nodes that died, or were cut off, and whose clients cannot write to it any more.
+    *served* tells whether the store sees a client of this node at the volume: a device of this node that is there
+    although the store sees none is dead, or was fenced itself.
+    """
+
+    fenced: list[Opening]
+    served: bool
+
+
+class Openings(Protocol):
+    """Who has a volume open. A volume can be attached without being open; then it is not written to."""
+
+    def openings(self, name: str) -> list[Opening]:
+        """The openings of volume *name*, those of nodes that died included until they are fenced."""
+
+    def open_volume(self, name: str, *, exclusive: bool) -> Opened:
+        """Have volume *name* open on this node; an earlier opening of it here is replaced.
+
+        When it is *exclusive*, no other node's opening is left: one that was never closed is that of a node which
+        died or was cut off, and is fenced. Raises RequestError when there is no such volume, and StorageError when
+        another node has it: exclusively, if it is to be shared, or alive, if the store cannot fence it.
+        """
+
+    def renew_opening(self, name: str) -> bool:
+        """Take note that this node's mapping of volume *name* is a new one, if it has it open here. Returns whether
+        the store sees a client of this node at the volume."""
+
+    def close_volume(self, name: str) -> None:
+        """Have volume *name* not open on this node. Succeeds when it was not, and when there is no such volume."""
 
 
 class Moves(Protocol):
@@ -375,7 +381,7 @@ class Moves(Protocol):
         Ganeti attached and never opened, or never detached, is meant."""
 
 
-class Store(Volumes, Openings, Snapshots, Trash, Maintenance, Contents, Moves, Protocol):
+class Store(Volumes, Snapshots, Trash, Maintenance, Contents, Openings, Moves, Protocol):
     """All that a driver offers."""
 
     settings: Settings
@@ -389,7 +395,11 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 
 def _driver(settings: Settings) -> AbstractContextManager[Store]:
-    # The import is late because Ceph's bindings alone take as long to load as all the rest of a script.
+    # The imports are late because Ceph's bindings alone take as long to load as all the rest of a script.
+    if settings.driver == "file":
+        from archipelago.file import store as files
+
+        return files.opened(settings)
     from archipelago.rados import store
 
     return store.opened(settings)

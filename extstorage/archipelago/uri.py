@@ -22,6 +22,8 @@ _TAKES_APART = "def ParseStorageUriToBlockdevParam"
 
 def userspace_uri(settings: Settings, volume: str, ganeti: str = GANETI) -> str | None:
     """The URI of *volume*, complete; None when this node's Ganeti would refuse it or lose a part of it."""
+    if settings.driver != "rados":
+        return None
     options = ""
     if settings.user != DEFAULT_USER:
         options += f":id={settings.user}"

@@ -8,13 +8,16 @@ for the next session, for work on the tests themselves).
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.lab import Lab
 from lab.spec import LabSpec, Release
-from tests.lab.support import Provider, Store
+from tests.lab import backends
+from tests.lab.backends import Backend
+from tests.lab.support import Archipelago, Provider, Put, Store
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
 
@@ -32,6 +35,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lab" in metafunc.fixturenames:
         releases = metafunc.config.getoption("--release") or [Release.TRIXIE]
         metafunc.parametrize("lab", [Release(release) for release in releases], indirect=True, scope="session")
+    if "backend" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("backends")
+        names = marker.args if marker else getattr(metafunc.module, "BACKENDS", ("rados",))
+        metafunc.parametrize("backend", names, indirect=True, scope="module")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,19 +63,56 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         made.down()
 
 
+@pytest.fixture(scope="module")
+def backend(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The store that the nodes use in this module's tests: Ceph, or for BACKENDS of the module one after the other."""
+    with backends.used(lab, getattr(request, "param", "rados")) as backend:
+        yield backend
+
+
 @pytest.fixture
-def store(lab: Lab) -> Iterator[Store]:
-    """The Ceph of the lab; after the test nothing may be in its pool that was not there before."""
-    store = Store(lab)
-    before = store.objects()
+def store(backend: Backend) -> Iterator[Backend]:
+    """The store of the test; after it nothing may be there that was not there before."""
+    store = backend
+    before = store.settled_objects()
     yield store
-    assert store.objects() == before
+    assert store.settled_objects(before) == before
 
 
 @pytest.fixture
-def provider(lab: Lab, store: Store) -> Iterator[Provider]:
+def provider(lab: Lab, store: Backend) -> Iterator[Provider]:
     """The scripts of the provider on node 1, for a volume of its own; the node is left without a trace of it."""
     provider = Provider(lab.node(1), f"{os.urandom(16).hex()}.ext.disk0")
     yield provider
     provider("remove")
     assert provider.traces() == []
+
+
+@pytest.fixture(params=["1", "2"])
+def clone_format(request: pytest.FixtureRequest, provider: Provider) -> Iterator[str]:
+    """The format of clones that the provider's node makes for this test."""
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    provider.node.write("/etc/ceph/ceph.conf", f"{conf}\n[client]\nrbd_default_clone_format = {request.param}\n")
+    yield request.param
+    provider.node.write("/etc/ceph/ceph.conf", conf)
+
+
+@pytest.fixture
+def configured(provider: Provider) -> Iterator[Callable[[str], None]]:
+    """Puts a text into the configuration file of the provider's node, until the end of the test."""
+    path = "/etc/ganeti-cloud/archipelago.toml"
+    yield lambda text: provider.node.write(path, text)
+    provider.node.run(["rm", "-f", path], timeout_s=30)
+
+
+@pytest.fixture
+def archipelago(lab: Lab, store: Store) -> Iterator[Archipelago]:
+    archipelago = Archipelago(lab, store)
+    yield archipelago
+    for name, _ in archipelago.list():
+        archipelago.ok("image", "remove", name)
+
+
+@pytest.fixture
+def put(store: Store, tmp_path: Path) -> Iterator[Put]:
+    yield Put(store, tmp_path)

@@ -7,15 +7,18 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from lab.ceph import data_bytes
 from lab.lab import Lab
 from lab.node import Node
 from lab.spec import STORE
 
+CONFIG = "/etc/ganeti-cloud/archipelago.toml"
 SCRIPTS = "/usr/share/ganeti/extstorage/archipelago"
 MIB = 1 << 20
 # More than any call may take; one that needs it has hung.
@@ -39,6 +42,18 @@ def call(node: Node, argv: list[str], *, timeout_s: float = PATIENCE_S) -> Resul
         node.argv(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
     )
     return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
+
+
+def archipelago(node: Node, *arguments: str) -> Result:
+    """Run the program of the administrator in *node*, whatever its end."""
+    return call(node, ["archipelago", *arguments])
+
+
+def told(node: Node, *arguments: str) -> Any:
+    """What the program of the administrator, which must succeed, prints as JSON."""
+    result = archipelago(node, *arguments, "--json")
+    assert result.status == 0, result
+    return json.loads(result.stdout)
 
 
 @contextmanager
@@ -103,14 +118,63 @@ class Store:
     def objects(self) -> Mapping[str, int]:
         """How many objects of each kind are in the pool: what is left behind shows here, listed or not."""
         listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
-        lasting = {"rbd_directory", "rbd_info", "rbd_children", "rbd_trash"}  # once made, they stay
+        lasting = {
+            "rbd_directory",
+            "rbd_info",
+            "rbd_children",
+            "rbd_trash",
+            "ganeti-cloud.catalogue",
+            "ganeti-cloud.flatten",
+        }  # once made, they stay
         return Counter(name.split(".")[0] for name in listed if name not in lasting)
+
+    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
+        """:meth:`objects` when they are as *wanted*, or change no more: what was in a snapshot goes some time later."""
+        end = time.monotonic() + 15
+        last = self.objects()
+        while time.monotonic() < end and last != wanted:
+            time.sleep(0.3)
+            now = self.objects()
+            if wanted is None and now == last:
+                break
+            last = now
+        return last
 
     def info(self, name: str) -> Mapping[str, object]:
         """``rbd info`` of *name*."""
         info = json.loads(self.node.run(["rbd", "info", "--format=json", name], timeout_s=60))
         assert isinstance(info, dict)
         return info
+
+    def use(self) -> None:
+        """Make the nodes keep their volumes here."""
+        for node in self.lab.ganeti_nodes:
+            node.run(["rm", "-f", CONFIG], timeout_s=30)
+
+    def size(self, volume: str) -> int:
+        """The size of *volume* in bytes."""
+        size = self.info(volume)["size"]
+        assert isinstance(size, int)
+        return size
+
+    def owner(self, volume: str) -> str:
+        """What Ganeti said of whose *volume* is."""
+        key = "ganeti-cloud.volume.metadata"
+        return self.node.run(["rbd", "image-meta", "get", volume, key], timeout_s=30).strip()
+
+    def shares(self, volume: str) -> bool:
+        """Whether *volume* shares data with its parent."""
+        return "parent" in self.info(volume)
+
+    def used(self) -> int:
+        """Bytes that are taken by data."""
+        return data_bytes(self.node)
+
+    def silent(self) -> Callable[[], object]:
+        """Stop answering; returns what ends that."""
+        units = ["lab-ceph-mon", "lab-ceph-osd0"]
+        self.node.run(["systemctl", "kill", "--signal=STOP", *units], timeout_s=30)
+        return lambda: self.node.run(["systemctl", "kill", "--signal=CONT", *units], timeout_s=30)
 
     def put(self, path: Path) -> str:
         """Where the nodes see the file *path* of this machine, which is copied for them."""
@@ -127,3 +191,48 @@ class Store:
                 return
             time.sleep(0.5)
         raise AssertionError(f"flag {flag} of the pool did not become {there}")
+
+
+class Archipelago:
+    """The program on node 1; the images that a test makes are gone at its end."""
+
+    def __init__(self, lab: Lab, store: Store) -> None:
+        self.node, self.store = lab.node(1), store
+
+    def __call__(self, *words: str) -> Result:
+        return call(self.node, ["archipelago", *words])
+
+    def ok(self, *words: str) -> str:
+        result = self(*words)
+        assert result.status == 0, result
+        return result.stdout
+
+    def json(self, *words: str) -> dict[str, object]:
+        told = json.loads(self.ok(*words, "--json"))
+        assert isinstance(told, dict)
+        return told
+
+    def list(self, *words: str) -> list[tuple[str, str]]:
+        return [(each["name"], each["sha256"]) for each in json.loads(self.ok("image", "list", *words, "--json"))]
+
+    def exported(self, name: str) -> str:
+        """The SHA-256 of what the image *name* is when it comes out of a pipe."""
+        return call(self.node, ["sh", "-c", f"archipelago image export {name} - | sha256sum"]).stdout.split()[0]
+
+    def refused(self, *words: str) -> str:
+        """The error of a call that must fail in two lines."""
+        result = self(*words)
+        lines = [line for line in result.stderr.splitlines() if " %" not in line]
+        assert (result.status, len(lines), lines[-1].startswith("hint: ")) == (1, 2, True), result
+        return lines[0].removeprefix("error: ")
+
+
+class Put:
+    """Makes files that the nodes see."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.folder = store, folder
+
+    def __call__(self, name: str, content: bytes) -> str:
+        (self.folder / name).write_bytes(content)
+        return self.store.put(self.folder / name)

@@ -6,14 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from archipelago.parameters import DISK_PARAMETERS
 from lab.lab import Lab
 from lab.node import Node
-from tests.lab.support import MIB, Provider, Result, Store, call, imported
+from tests.lab.support import MIB, Provider, Result, Store, imported
 
 pytestmark = pytest.mark.lab
 
@@ -213,54 +212,3 @@ def test_a_full_pool_takes_nothing_and_can_be_emptied(provider: Provider, store:
         for kind, ratio in ratios.items():
             store.node.run(["ceph", "osd", f"set-{kind}-ratio", ratio], timeout_s=30)
         store.wait_for_flag("full", there=False)
-
-
-def test_import_of_what_is_no_image(lab: Lab, store: Store, tmp_path: Path) -> None:
-    (tmp_path / "broken.qcow2").write_bytes(b"QFI\xfb" + bytes(100))
-    path = store.put(tmp_path / "broken.qcow2")
-    assert_refused(
-        call(lab.node(1), ["archipelago", "image", "import", "broken", path]),
-        f"error: {path} is not a readable qcow2 image …",
-        "hint: compare its checksum with the publisher's, or name its format with --format",
-    )
-
-
-@pytest.mark.parametrize(
-    ("options", "what"),
-    [
-        (["-b", "/etc/hostname", "-F", "raw"], "a backing file (/etc/hostname)"),
-        (["-o", "data_file=/srv/shared/other.raw,data_file_raw=on", "1M"], "an external data file (…"),
-    ],
-    ids=["backing file", "data file"],
-)
-def test_import_of_an_image_that_refers_to_other_files(lab: Lab, store: Store, options: list[str], what: str) -> None:
-    path = "/srv/shared/refers.qcow2"
-    lab.node(1).run(["rm", "-f", path, "/srv/shared/other.raw"], timeout_s=30)
-    *before, last = options if options[-1] == "1M" else [*options, "1M"]
-    lab.node(1).run(["qemu-img", "create", "-q", "-f", "qcow2", *before, path, last], timeout_s=30)
-    error = f"error: {path} has {what}"
-    error = error if error.endswith("…") else f"{error}, which may be any file of this machine"
-    assert_refused(
-        call(lab.node(1), ["archipelago", "image", "import", "refers", path]),
-        error,
-        "hint: make it complete where it was made: qemu-img convert -O qcow2 FILE WHOLE.qcow2",
-    )
-
-
-def test_import_of_a_name_that_is_taken(lab: Lab, store: Store, origin: str) -> None:
-    assert_refused(
-        call(lab.node(1), ["archipelago", "image", "import", origin, "/srv/shared/bad.raw"]),
-        "error: there is an image 'bad' already",
-        "hint: import under another name, or remove it first: archipelago image remove bad",
-    )
-
-
-def test_import_that_is_killed_leaves_no_image(lab: Lab, store: Store, tmp_path: Path) -> None:
-    (tmp_path / "long.raw").write_bytes(os.urandom(96 * MIB))
-    path = store.put(tmp_path / "long.raw")
-    node = lab.node(1)
-    call(node, ["timeout", "--signal=KILL", "0.6", "archipelago", "image", "import", "long", path])
-    assert "long" not in node.run(["archipelago", "image", "list"], timeout_s=30)
-    node.run(["sleep", "3"], timeout_s=30)  # osd_client_watch_timeout of the lab: the dead importer is forgotten
-    node.run(["archipelago", "image", "import", "long", path], timeout_s=120)
-    node.run(["archipelago", "image", "remove", "long"], timeout_s=60)

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
+from tests.lab.backends import Backend, Folder
 from tests.lab.support import MIB, Provider, Store, imported
 
 pytestmark = pytest.mark.lab
 
-ROUNDS = 50
+BACKENDS = ("rados", "file", "reflink")
+ROUNDS = {"rados": 50, "file": 25, "reflink": 25}
 
 
 @pytest.fixture(scope="module")
-def origin(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def origin(lab: Lab, backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("image") / "killing.raw"
     path.write_bytes(os.urandom(8 * MIB))
     with imported(lab, "killing", path):
@@ -27,17 +29,21 @@ def origin(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("verb", ["create", "remove", "grow"])
-def test_killed_at_random_moments(lab: Lab, store: Store, origin: str, verb: str) -> None:
-    program = store.put(Path(__file__).with_name("killing.py"))
-    argv = ["/usr/bin/python3", program, verb, str(ROUNDS), "20261120", origin]
+def test_killed_at_random_moments(lab: Lab, store: Backend, origin: str, verb: str) -> None:
+    program = Store(lab).put(Path(__file__).with_name("killing.py"))
+    where = store.path if isinstance(store, Folder) else "rados"
+    rounds = ROUNDS[store.pool if isinstance(store, Folder) else "rados"]
+    argv = ["/usr/bin/python3", program, verb, str(rounds), "20261120", origin, where]
     report = json.loads(lab.node(1).run(argv, timeout_s=900))
     print(json.dumps(report))  # noqa: T201 - for whoever reads a failure
     assert report["wrong"] == []
-    assert report["left"] == [f"image.{origin}"]
-    assert report["ends"]["killed"] >= ROUNDS // 2  # otherwise the moments were not in the middle of anything
-    assert report["looks"] >= ROUNDS
+    image = f"data/{origin}" if isinstance(store, Folder) else f"image.{origin}"
+    assert [name.removesuffix(".raw").rpartition(".")[0] for name in report["left"]] == [image]
+    assert report["ends"]["killed"] >= rounds // 2  # otherwise the moments were not in the middle of anything
+    assert report["looks"] >= rounds
 
 
+@pytest.mark.backends("rados")
 @pytest.mark.parametrize("directory", ["old name", "new name"])
 @pytest.mark.parametrize("verb", ["create", "remove"])
 def test_a_rename_that_was_cut_short_is_finished(store: Store, provider: Provider, verb: str, directory: str) -> None:

@@ -6,16 +6,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 
+from lab.console import GuestReport
+from lab.golden import golden
 from lab.guest import WRITER
+from lab.guest_writer import MOST_SLOTS
 from lab.lab import Lab
 from lab.node import Node
-from tests.lab.support import Provider, Store, call
+from lab.timeline import Timeline
+from tests.lab.support import Provider, Store, call, imported
+from tests.lab.test_instance import Instance
 
 pytestmark = pytest.mark.lab
 
@@ -107,6 +113,8 @@ def test_the_notes_of_who_has_it_open(trio: list[Provider], store: Store) -> Non
         one.ok("open", VOL_OPEN_EXCLUSIVE=str(exclusive))
         assert openings(store, one.volume) == {one.node.address: exclusive}
     two.ok("close")  # as on the target of a migration, where nothing is open yet
+    assert watchers(store, one.volume) == [one.node.address, three.node.address]
+    two.ok("attach")
     two.ok("open", VOL_OPEN_EXCLUSIVE="False")
     assert openings(store, one.volume) == {one.node.address: False, two.node.address: False}
     for _ in range(2):
@@ -114,7 +122,7 @@ def test_the_notes_of_who_has_it_open(trio: list[Provider], store: Store) -> Non
         assert openings(store, one.volume) == {two.node.address: False}
     before = fenced(store)
     two.ok("open", VOL_OPEN_EXCLUSIVE="True")
-    assert (fenced(store), watchers(store, one.volume)) == (before, sorted(each.node.address for each in trio))
+    assert (fenced(store), watchers(store, one.volume)) == (before, [two.node.address, three.node.address])
     two.ok("detach")
     assert openings(store, one.volume) == {}
 
@@ -195,8 +203,128 @@ def test_a_node_that_was_fenced_gets_the_volume_back(trio: list[Provider], store
     assert one.ok("attach").splitlines()[0] == device  # which nobody can write to
     write = ["dd", "if=/dev/urandom", f"of={device}", "bs=4096", "count=1", "oflag=direct"]
     assert call(one.node, write).status == 1
-    one.ok("close")
     one.ok("open", VOL_OPEN_EXCLUSIVE="False")
     assert one.ok("attach").splitlines()[0] == device
     one.node.run(write, timeout_s=60)
     assert watchers(store, one.volume).count(one.node.address) == 1
+
+
+# a guest that writes all the time, and Ganeti
+
+
+@dataclass(frozen=True)
+class Guest:
+    """An instance whose guest writes to its second disk, *volume*."""
+
+    instance: Instance
+    store: Store
+    volume: str
+
+    def hear(self) -> GuestReport:
+        """What it says next, which must be nothing bad of its disk."""
+        report = self.instance.hear()
+        assert (report.mismatches, report.errors) == (0, 0), report
+        return report
+
+    def writes_on(self, verified: int = 0) -> GuestReport:
+        """Its report when it has made some more writes, and *verified* so many slots."""
+        first = self.hear()
+        end = time.monotonic() + PATIENCE_S
+        while (report := self.hear()).writes < first.writes + 20 or report.verified < first.verified + verified:
+            assert time.monotonic() < end, f"the guest has stopped to write: {report}"
+        return report
+
+    def left_on(self, node: Node) -> str:
+        """What a node has of its disks."""
+        return node.run(["find", "/run/ganeti-cloud/archipelago", "-name", "*.disk*"], timeout_s=60)
+
+
+@pytest.fixture(scope="module")
+def guest(lab: Lab) -> Iterator[Guest]:
+    """The guest, on node 2."""
+    instance = Instance(lab, "inst7.lab.test")
+    shutil.copy(WRITER, lab.places.shared)
+    store = Store(lab)
+    objects = store.objects()
+    with imported(lab, "boot", golden(lab.spec.release, Timeline()).path):
+        disks = ["--disk", "1:size=64M,provider=archipelago"]
+        node = lab.node(2).hostname
+        first = ["--disk", "0:size=64M,provider=archipelago,origin=boot"]
+        instance.gnt("add", "-t", "ext", *first, *disks, "-o", "noop", "-n", node, "--net=0:link=br-lan")
+        [volume] = [name for name in store.names() if name.endswith(".disk1")]
+        yield Guest(instance, store, volume)
+        instance.gnt("remove", "-f", "--shutdown-timeout=1")
+    assert store.objects() == objects
+
+
+def both_attached(guest: Guest, seen: set[tuple[str, ...]], stop: threading.Event) -> None:
+    """Keep in *seen* which nodes were connected to the volume at the same time."""
+    while not stop.wait(0.7):
+        seen.add(tuple(sorted(set(watchers(guest.store, guest.volume)))))
+
+
+def test_a_migration_under_a_writer(lab: Lab, guest: Guest) -> None:
+    before, was_fenced = guest.writes_on(), fenced(guest.store)
+    seen: set[tuple[str, ...]] = set()
+    stop = threading.Event()
+    look = threading.Thread(target=both_attached, args=(guest, seen, stop))
+    look.start()
+    guest.instance.gnt("migrate", "-f", "-n", lab.node(3).hostname)
+    stop.set()
+    look.join()
+    after = guest.writes_on(verified=MOST_SLOTS)
+    assert guest.instance.primary.name == "node3"
+    assert after.uptime_s > before.uptime_s and after.writes > before.writes
+    assert (lab.node(2).address, lab.node(3).address) in seen
+    assert openings(guest.store, guest.volume) == {lab.node(3).address: True}
+    assert set(watchers(guest.store, guest.volume)) == {lab.node(3).address}
+    assert (guest.left_on(lab.node(2)), fenced(guest.store)) == ("", was_fenced)
+
+
+def test_a_migration_that_fails_under_a_writer(lab: Lab, guest: Guest) -> None:
+    source = guest.instance.primary
+    [target] = [node for node in lab.ganeti_nodes if node.name in ("node2", "node3") and node.name != source.name]
+    before, was_fenced = guest.writes_on(), fenced(guest.store)
+    kill = "until pkill -KILL -f '[q]emu-system.*-incoming'; do sleep 0.1; done"
+    target.run(["systemd-run", "--unit=accident", "sh", "-c", kill], timeout_s=60)
+    migrate = ["gnt-instance", "migrate", "-f", "-n", target.hostname, guest.instance.name]
+    result = call(lab.master, migrate)
+    call(target, ["systemctl", "stop", "accident"])
+    assert result.status != 0
+    after = guest.writes_on(verified=MOST_SLOTS)
+    assert guest.instance.primary.name == source.name
+    assert after.uptime_s > before.uptime_s and after.writes > before.writes
+    assert openings(guest.store, guest.volume) == {source.address: True}
+    assert set(watchers(guest.store, guest.volume)) == {source.address}
+    assert (guest.left_on(target), fenced(guest.store)) == ("", was_fenced)
+
+
+def test_the_cleanup_of_an_interrupted_migration(lab: Lab, guest: Guest) -> None:
+    """The job died in the middle: both have it attached and open, shared, and Ganeti's cleanup detaches nothing."""
+    source = guest.instance.primary
+    [target] = [node for node in lab.ganeti_nodes if node.name in ("node2", "node3") and node.name != source.name]
+    for node in (source, target):
+        Provider(node, guest.volume).ok("attach")
+        Provider(node, guest.volume).ok("open", VOL_OPEN_EXCLUSIVE="False")
+    cleanup = ["gnt-instance", "migrate", "--cleanup", "-f", "-n", target.hostname, guest.instance.name]
+    lab.master.run(cleanup, timeout_s=120)
+    guest.writes_on()
+    assert openings(guest.store, guest.volume) == {source.address: True}
+    assert set(watchers(guest.store, guest.volume)) == {source.address}
+    assert guest.left_on(target) == ""
+
+
+def test_a_node_that_died_in_mid_write(lab: Lab, guest: Guest) -> None:
+    dead = guest.instance.primary
+    [heir] = [node for node in lab.ganeti_nodes if node.name in ("node2", "node3") and node.name != dead.name]
+    before, was_fenced = guest.writes_on(), fenced(guest.store)
+    lab.crash(dead.name)
+    lab.master.run(["gnt-node", "modify", "--offline=yes", dead.hostname], timeout_s=120)
+    failover = ["gnt-instance", "failover", "-f", "-n", heir.hostname, "--ignore-consistency", guest.instance.name]
+    lab.master.confirm(failover, timeout_s=300)
+    after = guest.writes_on(verified=MOST_SLOTS)
+    assert guest.instance.primary.name == heir.name
+    assert after.writes > before.writes
+    assert openings(guest.store, guest.volume) == {heir.address: True}
+    assert {client.partition(":")[0] for client in fenced(guest.store) - was_fenced} == {dead.address}
+    Lab.up(lab.spec)

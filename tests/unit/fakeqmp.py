@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A peer that listens at a Unix socket and speaks as QEMU's monitor or as the guest agent does, one client at a time."""
+"""A peer that listens at a Unix socket and speaks as QEMU's monitor or as the guest agent does, a client at a time."""
 
 from __future__ import annotations
 

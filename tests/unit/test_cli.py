@@ -58,7 +58,7 @@ def test_the_commands() -> None:
         (),
         ("config",),
         ("image",),
-        *(("image", name) for name in ("import", "list", "info", "remove")),
+        *(("image", name) for name in ("import", "sync", "create", "export", "list", "info", "set", "remove")),
     }
 
 
@@ -83,14 +83,14 @@ def test_version(archipelago: Called) -> None:
         pytest.param(["imag"], "No such command 'imag'.", "archipelago", id="command"),
         pytest.param(["image", "ls"], "No such command 'ls'.", "archipelago image", id="sub-command"),
         pytest.param(["image", "info"], "Missing argument 'NAME'.", "archipelago image info", id="no argument"),
-        pytest.param(["image", "import", "x"], "Missing argument 'FILE'.", "archipelago image import", id="no file"),
+        pytest.param(["image", "import", "x"], "Missing argument 'SOURCE'.", "archipelago image import", id="no file"),
         pytest.param(
             ["image", "list", "x"], "Got unexpected extra argument (x)", "archipelago image list", id="one too many"
         ),
         pytest.param(["image", "list", "--jsn"], "No such option: --jsn", "archipelago image list", id="option"),
         pytest.param(
-            ["image", "import", "--format", "vmdk", "x", "y"],
-            "Invalid value for '--format': 'vmdk' is not one of 'raw', 'qcow2'.",
+            ["image", "import", "--format", "vdi", "x", "y"],
+            "Invalid value for '--format': 'vdi' is not one of 'raw', 'qcow2', 'vmdk', 'vpc', 'vhdx'.",
             "archipelago image import",
             id="choice",
         ),
@@ -145,7 +145,7 @@ def test_an_interruption(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("archipelago.catalogue.qemu_img.examine", interrupt)
+    monkeypatch.setattr("archipelago.catalogue.fetching.check", interrupt)
     status, out, err = archipelago("image", "import", "debian", str(tmp_path / "x"))
     assert (status, out, err.lstrip("\n")) == (
         130,

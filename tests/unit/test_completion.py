@@ -44,7 +44,7 @@ def program(tmp_path: Path) -> Path:
         (["archipelago", ""], ["config", "image"]),
         (["archipelago", "image", "im"], ["import"]),
         (["archipelago", "image", "remove", "--d"], ["--dry-run"]),
-        (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2"]),
+        (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2", "vmdk", "vpc", "vhdx"]),
         (["archipelago", "image", "nothing"], [""]),
     ],
     ids=["groups", "commands", "options", "values", "nothing"],

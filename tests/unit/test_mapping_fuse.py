@@ -135,7 +135,7 @@ def test_map_that_fails_leaves_nothing(fake_tool: FakeTools, way: FuseLoop, run_
     with pytest.raises(CommandError, match=": exit 1: qemu-storage-daemon: error opening pool$"):
         way.map(settings, VOLUME)
     assert list(run_folder.iterdir()) == []
-    ((daemonize, pid_file, drive, export),) = tool.calls
+    ((drive, daemonize, pid_file, export),) = tool.calls
     path = pid_file.removeprefix("--pidfile=").removesuffix(".pid")
     assert (daemonize, drive, export) == (
         "--daemonize",
@@ -209,6 +209,6 @@ def test_resized_tells_the_daemon_and_the_loop_device(
     bind(block, "loop1", path)
     way.resized(SETTINGS, VOLUME, 5 << 20)
     assert (truncate.calls, losetup.calls) == (
-        [["--size=5242880", "--", str(path)]],
+        [["--size=>5242880", "--", str(path)]],
         [["--set-capacity", "/dev/loop1"]],
     )

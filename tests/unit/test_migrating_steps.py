@@ -85,7 +85,8 @@ def test_a_qemu_that_died_while_copying_leaves_the_old_place_as_the_truth() -> N
 
 
 def test_the_usual_way() -> None:
-    sight, steps = Sight(None, Vm.ON_OLD, Job.NONE), []
+    sight = Sight(None, Vm.ON_OLD, Job.NONE)
+    steps: list[Step] = []
     while not steps or steps[-1] not in ENDS:
         steps.append(decide(sight, abort=False))
         sight = undisturbed(sight, steps[-1])

@@ -49,6 +49,11 @@ class Scripted:
     def find(self, settings: Settings, volume: str) -> Mapped | None:
         return self.mapped
 
+    def unmap(self, settings: Settings, volume: str) -> bool:
+        self.asked.append("unmap")
+        self.mapped = None
+        return True
+
     def map_again(self, settings: Settings, volume: str) -> Mapped | None:
         self.asked.append("map again")
         return Mapped(self.again, [("/sys/x", "new")])
@@ -68,6 +73,7 @@ def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scripted:
     monkeypatch.setattr(opening, "forget", lambda volume: attached.forget(volume, str(tmp_path)))
     monkeypatch.setattr(opening, "opened", scripted.opened)
     monkeypatch.setattr(choosing, "find", scripted.find)
+    monkeypatch.setattr(choosing, "unmap", scripted.unmap)
     monkeypatch.setattr(choosing, "map_again", scripted.map_again)
     monkeypatch.setattr(opening, "users_of", lambda device: [])
     monkeypatch.setattr(opening, "_PATIENCE_S", 0.0)
@@ -87,8 +93,17 @@ def test_open_and_close_leave_and_take_a_mark(node: Scripted, mark: Path, fake_t
     for _ in range(2):
         opening.close_volume(VOLUME, SETTINGS)
         assert not mark.exists()
-    assert node.asked == ["open exclusive=True", "close", "close"]
-    assert blockdev.calls == [["--flushbufs", "/dev/loop3"]] * 2
+    assert node.asked == ["open exclusive=True", "close", "unmap", "close"]
+    assert blockdev.calls == [["--flushbufs", "/dev/loop3"]]
+
+
+def test_close_leaves_a_device_that_is_in_use(
+    node: Scripted, fake_tool: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_tool("blockdev")
+    monkeypatch.setattr(opening, "users_of", lambda device: ["17"])
+    opening.close_volume(VOLUME, SETTINGS)
+    assert node.asked == ["close"]
 
 
 def test_close_of_what_has_no_device(node: Scripted) -> None:

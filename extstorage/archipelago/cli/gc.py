@@ -13,7 +13,7 @@ from archipelago.cli.common import json_option, opened_store, say, table
 from archipelago.cli.progress import Progress
 from archipelago.collecting import Finding
 from archipelago.ganeti import usage
-from archipelago.store import Store
+from archipelago.store import MaintainedElsewhere, Store
 from ganeti_cloud.errors import CloudError, RequestError, StorageError, one_line
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -78,16 +78,24 @@ def maintain(dry_run: bool, as_json: bool) -> None:
       archipelago maintain --dry-run
     """
     with opened_store() as store:
-        if dry_run:
-            deep, expired = store.too_deep(), collecting.expired(store.trashed(), time.time())
-            outcomes = [(name, "would be flattened") for name in deep]
-            outcomes += [(each.name, "would be removed for good") for each in expired if each.action == "purge"]
-        else:
-            with store.maintaining(), Progress(quiet=as_json) as progress:
-                outcomes = [*_flattened(store, progress), *_purged(store)]
-    say(
-        as_json, [{"name": name, "outcome": outcome} for name, outcome in outcomes], "\n".join(map(": ".join, outcomes))
-    )
+        try:
+            outcomes = _planned(store) if dry_run else _maintained(store, as_json)
+        except MaintainedElsewhere as err:
+            click.echo(str(err), err=True)
+            outcomes = []
+    value = [{"name": name, "outcome": outcome} for name, outcome in outcomes]
+    say(as_json, value, "\n".join(f"{name}: {outcome}" for name, outcome in outcomes))
+
+
+def _planned(store: Store) -> list[tuple[str, str]]:
+    expired = collecting.expired(store.trashed(), time.time())
+    outcomes = [(name, "would be flattened") for name in store.too_deep()]
+    return outcomes + [(each.name, "would be removed for good") for each in expired if each.action == "purge"]
+
+
+def _maintained(store: Store, quiet: bool) -> list[tuple[str, str]]:
+    with store.maintaining(), Progress(quiet=quiet) as progress:
+        return [*_flattened(store, progress), *_purged(store)]
 
 
 def _flattened(store: Store, progress: Progress) -> list[tuple[str, str]]:

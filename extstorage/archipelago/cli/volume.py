@@ -93,7 +93,7 @@ def info(name: str, as_json: bool) -> None:
         "owner": record.owner or "-",
         "cluster": record.cluster or "-",
         "created": record.created,
-        "touched": record.touched,
+        "named": record.named,
         "snapshots": ", ".join(record.snapshots) or "-",
         "clones": ", ".join(record.clones) or "-",
         "open on": ", ".join(record.opened_by) or "-",

@@ -19,6 +19,8 @@ ALL: tuple[Mapper, ...] = (KernelRbd(), RbdNbd(), FuseLoop())
 def find(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> Mapped | None:
     """The device that *volume* has already, whatever way it was made in."""
     for mapper in mappers:
+        if not _knows(settings, mapper):
+            continue
         mapped = mapper.find(settings, volume)
         if mapped is not None:
             return mapped
@@ -34,7 +36,8 @@ def map_volume(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL)
     reasons = []
     failed = False
     for mapper in mappers:
-        if settings.map not in ("auto", mapper.name):
+        demanded = settings.driver == "file" or settings.map in ("auto", mapper.name)
+        if not (demanded and _knows(settings, mapper)):
             continue
         reason = mapper.unusable()
         if reason is None:
@@ -47,7 +50,7 @@ def map_volume(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL)
                 reason = str(err)  # such as a feature of the image that this kernel does not know
         reasons.append(f"{mapper.name}: {reason}")
     why = "; ".join(reasons)
-    if failed:
+    if failed or settings.driver == "file":  # without a URI for QEMU there is no other way
         raise CommandError(f"no block device for {volume}: {why}", status=1, hint=_HINT)
     if settings.map != "auto":
         raise ConfigError(f"no block device for {volume}: {why}", hint=_HINT)
@@ -72,4 +75,9 @@ def map_again(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) 
 
 def unmap(settings: Settings, volume: str, mappers: Sequence[Mapper] = ALL) -> bool:
     """Take away every device of *volume*; False when it had none. Raises StorageError while one is in use."""
-    return any([mapper.unmap(settings, volume) for mapper in mappers])
+    return any([mapper.unmap(settings, volume) for mapper in mappers if _knows(settings, mapper)])
+
+
+def _knows(settings: Settings, mapper: Mapper) -> bool:
+    """Whether *mapper* can make a device of a volume of this driver: the kernel's clients know Ceph alone."""
+    return settings.driver == "rados" or mapper.name == FuseLoop.name

@@ -12,6 +12,8 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from archipelago.attached import RUN_FOLDER, content_of
 from archipelago.mapping.kernel import SYS, arguments_of, entries, observed, program
@@ -22,6 +24,10 @@ from ganeti_cloud.process import run
 
 # A daemon that is asked to end flushes first, which a cluster that does not answer never lets it.
 _END_S = 5.0
+
+
+_BLOCKDEV = "--blockdev="
+_CHARDEV = "--chardev=socket,id="
 
 
 class FuseLoop:
@@ -44,7 +50,7 @@ class FuseLoop:
 
     def find(self, settings: Settings, volume: str) -> Mapped | None:
         """See :class:`~archipelago.mapping.mapper.Mapper`. The daemon must live: without it the device is dead."""
-        wanted = _drive_argument(settings, volume)
+        wanted = _sign(settings, volume)
         for path in self._files(volume):
             pid = self._daemon(path, serving=wanted)
             if pid is None:
@@ -73,14 +79,23 @@ class FuseLoop:
         paths = self._own_files(settings, volume)
         for path in paths:
             self._take_down(volume, path)
+        if settings.driver == "file":
+            from archipelago.file import serving
+
+            serving.ended(settings, volume)
         return bool(paths)
+
+    def monitor(self, volume: str) -> str | None:
+        """The socket on which the daemon of *volume* answers QMP, where it does; None when there is none alive."""
+        sockets = [_monitor_path(path) for path in self._files(volume) if self._daemon(path) is not None]
+        return next((path for path in sockets if os.path.exists(path)), None)
 
     def resized(self, settings: Settings, volume: str, size: int) -> None:
         """Let the device of *volume* show that the volume has become *size* bytes large."""
         for path in self._own_files(settings, volume):
             for loop in self._loops(path):
-                # The daemon asks the cluster only when told to resize; to the size it has, that changes nothing.
-                run(["truncate", f"--size={size}", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
+                # The daemon looks for a new size only when told to resize. ">" is "at least": never smaller.
+                run(["truncate", f"--size=>{size}", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
                 run(["losetup", "--set-capacity", f"/dev/{loop}"], timeout_s=MAP_S, hint=MAP_HINT)
 
     def _bind(self, path: str, device: str) -> None:
@@ -95,17 +110,12 @@ class FuseLoop:
         run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
 
     def _start_daemon(self, settings: Settings, volume: str, path: str) -> None:
-        run(
-            [
-                "qemu-storage-daemon",
-                "--daemonize",
-                f"--pidfile={path}.pid",
-                _drive_argument(settings, volume),
-                _export_argument(path),
-            ],
-            timeout_s=MAP_S,
-            hint=MAP_HINT,
-        )
+        with _command(settings, volume, path) as command:
+            run(
+                [*command, "--daemonize", f"--pidfile={path}.pid", _export_argument(path)],
+                timeout_s=MAP_S,
+                hint=MAP_HINT,
+            )
 
     def _take_down(self, volume: str, path: str) -> None:
         for loop in self._loops(path):
@@ -118,7 +128,7 @@ class FuseLoop:
         self._end_daemon(path)
         if self._is_mounted(path):
             run(["umount", "--lazy", "--", path], timeout_s=UNMAP_S, hint=UNMAP_HINT)
-        for leftover in (path, f"{path}.pid"):
+        for leftover in (path, f"{path}.pid", _monitor_path(path)):
             try:
                 os.unlink(leftover)
             except FileNotFoundError:
@@ -157,41 +167,73 @@ class FuseLoop:
     def _own_files(self, settings: Settings, volume: str) -> list[str]:
         """The files of *volume* without those that serve a volume of that name in another place: while a volume moves,
         it is mapped in both."""
-        own = _place(_drive_argument(settings, volume))
+        own = _place(["", _sign(settings, volume)])
         return [path for path in self._files(volume) if self._served(path) in (None, own)]
 
     def _served(self, path: str) -> str | None:
         """The place that the living daemon of *path* serves; None without one."""
         pid = self._daemon(path)
-        drives = [] if pid is None else [word for word in arguments_of(str(pid)) if word.startswith(_DRIVE)]
-        return _place(drives[0]) if drives else None
+        return None if pid is None else _place(arguments_of(str(pid)))
 
     def _loops(self, path: str) -> list[str]:
         loops = [name for name in entries(self._block) if name.startswith("loop")]
         return [loop for loop in loops if content_of(f"{self._block}/{loop}/loop/backing_file") == path]
 
     def _daemon(self, path: str, *, serving: str | None = None) -> int | None:
-        """The process that serves *path*, if it lives, and was given the argument *serving* if that is told."""
+        """The process that serves *path*, if it lives; if *serving* is told, one with an argument that begins so."""
         pid = content_of(f"{path}.pid")
         if pid is None or not pid.isdigit():
             return None
         arguments = arguments_of(pid)
-        return int(pid) if _export_argument(path) in arguments and serving in (None, *arguments) else None
+        if _export_argument(path) not in arguments:
+            return None
+        return int(pid) if serving is None or any(argument.startswith(serving) for argument in arguments) else None
 
     def _is_mounted(self, path: str) -> bool:
         with open("/proc/self/mounts", encoding="utf-8") as stream:
             return any(line.split()[1] == path for line in stream)
 
 
-_DRIVE = "--blockdev="
-# What an argument of a daemon says of how it reaches the place, and not of which place that is.
-_MANNER = ("user", "conf", "discard", "cache")
+@contextmanager
+def _command(settings: Settings, volume: str, path: str) -> Iterator[list[str]]:
+    """How the daemon of *volume* is to be started within the block, but for what it shows where."""
+    if settings.driver == "rados":
+        yield ["qemu-storage-daemon", _drive_argument(settings, volume)]
+        return
+    from archipelago.file import serving
+
+    with serving.served(settings, volume) as command:
+        # What the daemon has open can change while it runs: it is asked to, and known by the word that does not.
+        socket = f"{_sign(settings, volume)},path={_monitor_path(path)},server=on,wait=off"
+        yield [*command, socket, f"--monitor=chardev={serving.label(settings, volume)}"]
 
 
-def _place(drive_argument: str) -> str:
-    """What a daemon with *drive_argument* serves, however it reaches that."""
-    drive = json.loads(drive_argument.removeprefix(_DRIVE))
-    return json.dumps({key: value for key, value in drive.items() if key not in _MANNER}, sort_keys=True)
+def _sign(settings: Settings, volume: str) -> str:
+    """The beginning of an argument that a daemon of *volume* has, and no other."""
+    if settings.driver == "rados":
+        return _drive_argument(settings, volume)
+    from archipelago.file import serving
+
+    return f"{_CHARDEV}{serving.label(settings, volume)}"
+
+
+def _place(arguments: list[str]) -> str | None:
+    """What a daemon with *arguments* serves, however it reaches that: another user or configuration is no other
+    place."""
+    for argument in arguments:
+        if argument.startswith(_CHARDEV):
+            return argument.removeprefix(_CHARDEV).partition(",")[0]
+        if argument.startswith(_BLOCKDEV):
+            drive = json.loads(argument.removeprefix(_BLOCKDEV))
+            if drive["driver"] == "rbd":
+                return "/".join((drive["pool"], drive.get("namespace", ""), drive["image"]))
+    return None
+
+
+def _monitor_path(path: str) -> str:
+    """The monitor of the daemon that serves *path*: without the volume's name, as a socket's path has 107 bytes."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{name.split('.')[-2]}.qmp"
 
 
 def _drive_argument(settings: Settings, volume: str) -> str:
@@ -207,7 +249,7 @@ def _drive_argument(settings: Settings, volume: str) -> str:
         "discard": "unmap",
         "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
     }
-    return f"{_DRIVE}{json.dumps(drive)}"
+    return f"{_BLOCKDEV}{json.dumps(drive)}"
 
 
 def _export_argument(path: str) -> str:

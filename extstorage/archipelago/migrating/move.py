@@ -265,8 +265,7 @@ class Move:
             if self.volume not in store.names():
                 store.create(self.volume, volume.size, None, volume.cluster)
             store.set_moving(self.volume, self._mark._replace(side="new").encode())
-            if volume.owner:
-                store.set_metadata(self.volume, volume.owner)
+            store.set_metadata(self.volume, f"originstname+{self.disk.instance}")
         self._attach(self._new)
         self._open(self._new)
 

@@ -12,7 +12,7 @@ import rados
 import rbd
 
 from archipelago.rados import metadata
-from archipelago.rados.cluster import Cluster
+from archipelago.rados.cluster import Cluster, explained
 from archipelago.rados.metadata import DEPTH_KEY, image_name
 from archipelago.rados.volumes import DEEP_OBJECT, opened
 from archipelago.store import Progress
@@ -39,11 +39,18 @@ def too_deep(cluster: Cluster) -> list[str]:
 
 def flatten(cluster: Cluster, name: str, progress: Progress) -> None:
     """See :meth:`archipelago.store.Volumes.flatten`."""
+
+    def on_progress(done: int, total: int) -> int:
+        progress(100 * done / total if total else 100)
+        return 0
+
     with opened(cluster, name) as image:
         try:
-            image.flatten(on_progress=lambda done, total: progress(100 * done / total if total else 100))
+            image.flatten(on_progress=on_progress)
         except rbd.InvalidArgument:
             pass  # it has no parent
+        except rbd.Error as err:
+            raise explained(err, cluster.settings) from err  # here, so that it does not keep others from their turn
         identity = image.id()
     _done(cluster, identity, 0)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 
 import rados
@@ -11,7 +10,7 @@ import rbd
 
 from archipelago.rados import metadata, snapshots
 from archipelago.rados.cluster import Cluster, holders
-from archipelago.rados.metadata import CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
+from archipelago.rados.metadata import ADOPTED_KEY, CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
 from archipelago.rados.publishing import discard_unfinished, unfinished
 from archipelago.rados.volumes import missing, openers
 from archipelago.store import VolumeRecord
@@ -34,12 +33,13 @@ def describe(cluster: Cluster, name: str) -> VolumeRecord:
     try:
         with rbd.Image(pool, name, read_only=True) as image:
             pairs = metadata.read(pool, image.id())
+            created = snapshots.shown_time(image.create_timestamp())
             return VolumeRecord(
                 name=name,
                 size=image.size(),
                 used=_used(image),
-                created=snapshots.shown_time(image.create_timestamp()),
-                touched=_shown_time(_touched(pool, name)),
+                created=created,
+                named=pairs.get(ADOPTED_KEY, created),
                 origin=pairs.get(ORIGIN_KEY, ""),
                 owner=pairs.get(OWNER_KEY, ""),
                 cluster=pairs.get(CLUSTER_KEY, ""),
@@ -74,16 +74,6 @@ def _has_parent(image: rbd.Image) -> bool:
     return True
 
 
-def _touched(pool: rados.Ioctx, name: str) -> float:
-    """When what is kept under the name of an image was written last, in seconds since 1970."""
-    _, changed = pool.stat(f"rbd_id.{name}")
-    return time.mktime(changed)  # the binding gives the local time
-
-
-def _shown_time(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
-
-
 def leftovers(cluster: Cluster, older_s: float) -> list[str]:
     """See :meth:`archipelago.store.Maintenance.leftovers`."""
     drafts = sorted(name for name in _listed(cluster) if name.endswith(UNFINISHED_SUFFIX))
@@ -96,7 +86,8 @@ def leftovers(cluster: Cluster, older_s: float) -> list[str]:
 
 def _age_s(pool: rados.Ioctx, name: str) -> float:
     try:
-        return time.time() - _touched(pool, name)
+        _, changed = pool.stat(f"rbd_id.{name}")
+        return time.time() - time.mktime(changed)  # the binding gives the local time
     except rados.ObjectNotFound:
         return 0.0  # published since it was listed
 

@@ -13,7 +13,7 @@ import rados
 
 from archipelago.rados.cluster import Cluster
 from archipelago.rados.volumes import DEEP_OBJECT
-from ganeti_cloud.errors import StorageError
+from archipelago.store import MaintainedElsewhere
 
 _LOCK = "maintenance"
 _LASTS_S = 60
@@ -43,7 +43,7 @@ def _acquire(cluster: Cluster, cookie: str) -> None:
     try:
         cluster.pool.lock_exclusive(DEEP_OBJECT, _LOCK, cookie, cookie, _LASTS_S)
     except rados.ObjectBusy as err:
-        raise StorageError(
+        raise MaintainedElsewhere(
             "another node maintains this store just now",
             hint="there is nothing to do; a node that died at it is forgotten after a minute",
         ) from err

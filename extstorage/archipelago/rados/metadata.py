@@ -17,6 +17,7 @@ ORIGIN_KEY = "ganeti-cloud.volume.origin"
 OWNER_KEY = "ganeti-cloud.volume.metadata"
 CLUSTER_KEY = "ganeti-cloud.volume.cluster"
 DEPTH_KEY = "ganeti-cloud.volume.depth"
+ADOPTED_KEY = "ganeti-cloud.volume.adopted"
 
 # More pairs than anybody keeps, and more bytes than they take.
 _PAIRS = 1000

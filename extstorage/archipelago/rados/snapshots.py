@@ -102,6 +102,7 @@ def roll_back(cluster: Cluster, volume: str, name: str, progress: Progress) -> N
         on_text,
         timeout_s=_ROLLBACK_S,
         hint="the volume holds a mixture now: run the same command again",
+        stderr=True,
     )
 
 

@@ -13,10 +13,13 @@ from archipelago.parameters import Settings
 from archipelago.rados import openings, volumes
 from archipelago.rados.cluster import Cluster, connected
 from archipelago.store import (
+    Content,
+    Draft,
     Opened,
     Opening,
     Parent,
     Progress,
+    Reader,
     Removal,
     SnapshotRecord,
     TrashRecord,
@@ -148,6 +151,68 @@ class RadosStore:
         from archipelago.rados import describing
 
         describing.sweep(self.cluster, name)
+
+    # What stands below but for `record` is not on the way of any script of Ganeti, and imported when it is used.
+
+    def record(self, name: str) -> str | None:
+        from archipelago.rados import records
+
+        return records.record(self.cluster, name)
+
+    def records(self) -> dict[str, str]:
+        from archipelago.rados import records
+
+        return records.records(self.cluster)
+
+    def swap_record(self, name: str, old: str | None, new: str | None) -> bool:
+        from archipelago.rados import records
+
+        return records.swap_record(self.cluster, name, old, new)
+
+    def catalogue_locked(self) -> AbstractContextManager[None]:
+        from archipelago.rados import records
+
+        return records.locked(self.cluster)
+
+    def drafted(self, name: str, sha256: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
+        from archipelago.rados import drafts
+
+        return drafts.drafted(self.cluster, name, sha256, size, base)
+
+    def clone_content(self, name: str, parent: Parent, sha256: str, blocks: bytes) -> Content:
+        from archipelago.rados import contents
+
+        return contents.clone(self.cluster, name, parent, sha256, blocks)
+
+    def blocks(self, content: Content) -> bytes:
+        from archipelago.rados import contents
+
+        return contents.read_blocks(self.cluster, content)
+
+    def reading(self, parent: Parent) -> AbstractContextManager[Reader]:
+        from archipelago.rados import contents
+
+        return contents.reading(self.cluster, parent)
+
+    def contents(self) -> list[Content]:
+        from archipelago.rados import contents
+
+        return contents.contents(self.cluster)
+
+    def children(self, content: Content) -> list[str]:
+        from archipelago.rados import contents
+
+        return contents.children(self.cluster, content)
+
+    def remove_content(self, content: Content) -> bool:
+        from archipelago.rados import contents
+
+        return contents.remove(self.cluster, content)
+
+    def sweep_contents(self) -> None:
+        from archipelago.rados import contents
+
+        contents.sweep(self.cluster)
 
     # Moves
 

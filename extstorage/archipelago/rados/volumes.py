@@ -15,12 +15,12 @@ import rbd
 from archipelago.catalogue import images
 from archipelago.rados import metadata
 from archipelago.rados.cluster import Cluster, holders, host_of
-from archipelago.rados.metadata import CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
+from archipelago.rados.metadata import ADOPTED_KEY, CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
 from archipelago.rados.publishing import discard_unfinished, exists, finish_rename, published
 from archipelago.rados.publishing import rename as rename_image
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
-from ganeti_cloud.volume import MIB
+from ganeti_cloud.volume import MIB, shown_owner
 
 # Beside the name of a volume: which hosts have opened it, as Ganeti's scripts told us.
 _OPENING = "ganeti-cloud.open."
@@ -56,7 +56,7 @@ def _make(cluster: Cluster, name: str, size: int, parent: Parent | None, ganeti:
             refuse_too_small(parent, image.size(), size)
             if image.size() < size:
                 image.resize(size)
-        note_clone(cluster, draft, {ORIGIN_KEY: parent.text, OWNER_KEY: "", CLUSTER_KEY: ganeti})
+        note_clone(cluster, draft, {ORIGIN_KEY: parent.text, OWNER_KEY: "", CLUSTER_KEY: ganeti, ADOPTED_KEY: ""})
 
 
 def _clone(cluster: Cluster, parent: Parent, draft: str) -> None:
@@ -92,6 +92,8 @@ def _note(cluster: Cluster, name: str, pairs: Mapping[str, str]) -> None:
 
 def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None:
     """See :meth:`archipelago.store.Volumes.adopt`."""
+    import datetime  # seldom done, and the module takes as long to load as a clone's parent is looked up
+
     if not _renamed_already(cluster, old, name):
         with opened(cluster, old) as image:
             if image.size() > size:
@@ -108,7 +110,8 @@ def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None
             )
         refuse_open(cluster, old)
         grow(cluster, old, size)
-        _note(cluster, old, {CLUSTER_KEY: ganeti})
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        _note(cluster, old, {CLUSTER_KEY: ganeti, ADOPTED_KEY: now})
         rename_image(cluster.pool, old, name)
 
 
@@ -191,11 +194,6 @@ def held(name: str, hosts: list[str]) -> StorageError:
         f"volume {name} is still open on {', '.join(hosts) or 'another node'}",
         hint="stop the instance there, or run `gnt-instance deactivate-disks` for it, and try again",
     )
-
-
-def shown_owner(owner: str) -> str:
-    """The instance in what Ganeti keeps beside a volume, ``originstname+INSTANCE``."""
-    return owner.removeprefix("originstname+")
 
 
 def missing(cluster: Cluster, name: str) -> RequestError:
