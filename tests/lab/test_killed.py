@@ -17,7 +17,7 @@ from tests.lab.support import MIB, Provider, Store, imported
 pytestmark = pytest.mark.lab
 
 BACKENDS = ("rados", "file", "reflink")
-ROUNDS = {"rados": 50, "file": 25, "reflink": 25}
+ROUNDS = {"rados": 50, "file": 12, "reflink": 12}
 
 
 @pytest.fixture(scope="module")

@@ -48,10 +48,15 @@ def openings(store: Store, volume: str) -> Mapping[str, bool]:
     return found
 
 
+def clients(store: Store, volume: str) -> set[str]:
+    """The clients that are connected to *volume*."""
+    status = json.loads(store.node.run(["rbd", "status", "--format=json", volume], timeout_s=60))
+    return {watcher["address"] for watcher in status["watchers"]}
+
+
 def watchers(store: Store, volume: str) -> list[str]:
     """The addresses of the nodes whose clients are connected to *volume*, one for each client."""
-    status = json.loads(store.node.run(["rbd", "status", "--format=json", volume], timeout_s=60))
-    return sorted(watcher["address"].partition(":")[0] for watcher in status["watchers"])
+    return sorted(client.partition(":")[0] for client in clients(store, volume))
 
 
 def fenced(store: Store) -> set[str]:
@@ -239,18 +244,22 @@ class Guest:
         return node.run(["find", "/run/ganeti-cloud/archipelago", "-name", "*.disk*"], timeout_s=60)
 
 
+KERNELSPACE = pytest.mark.parametrize("guest", ["kernelspace"], indirect=True, scope="module")
+USERSPACE = pytest.mark.parametrize("guest", ["userspace"], indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def guest(lab: Lab) -> Iterator[Guest]:
-    """The guest, on node 2."""
+def guest(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Guest]:
+    """The guest, on node 2; its QEMU uses the block device of its second disk, or the volume itself."""
     instance = Instance(lab, "inst7.lab.test")
     shutil.copy(WRITER, lab.places.shared)
     store = Store(lab)
     objects = store.objects()
     with imported(lab, "boot", golden(lab.spec.release, Timeline()).path):
-        disks = ["--disk", "1:size=64M,provider=archipelago"]
+        disks = ["--disk", "0:size=64M,provider=archipelago,origin=boot"]
+        disks += ["--disk", f"1:size=64M,provider=archipelago,access={request.param}"]
         node = lab.node(2).hostname
-        first = ["--disk", "0:size=64M,provider=archipelago,origin=boot"]
-        instance.gnt("add", "-t", "ext", *first, *disks, "-o", "noop", "-n", node, "--net=0:link=br-lan")
+        instance.gnt("add", "-t", "ext", *disks, "-o", "noop", "-n", node, "--net=0:link=br-lan")
         [volume] = [name for name in store.names() if name.endswith(".disk1")]
         yield Guest(instance, store, volume)
         instance.gnt("remove", "-f", "--shutdown-timeout=1")
@@ -263,6 +272,7 @@ def both_attached(guest: Guest, seen: set[tuple[str, ...]], stop: threading.Even
         seen.add(tuple(sorted(set(watchers(guest.store, guest.volume)))))
 
 
+@pytest.mark.parametrize("guest", ["kernelspace", "userspace"], indirect=True, scope="module")
 def test_a_migration_under_a_writer(lab: Lab, guest: Guest) -> None:
     before, was_fenced = guest.writes_on(), fenced(guest.store)
     seen: set[tuple[str, ...]] = set()
@@ -281,6 +291,7 @@ def test_a_migration_under_a_writer(lab: Lab, guest: Guest) -> None:
     assert (guest.left_on(lab.node(2)), fenced(guest.store)) == ("", was_fenced)
 
 
+@KERNELSPACE
 def test_a_migration_that_fails_under_a_writer(lab: Lab, guest: Guest) -> None:
     source = guest.instance.primary
     [target] = [node for node in lab.ganeti_nodes if node.name in ("node2", "node3") and node.name != source.name]
@@ -291,7 +302,7 @@ def test_a_migration_that_fails_under_a_writer(lab: Lab, guest: Guest) -> None:
     result = call(lab.master, migrate)
     call(target, ["systemctl", "stop", "accident"])
     assert result.status != 0
-    after = guest.writes_on(verified=MOST_SLOTS)
+    after = guest.writes_on()
     assert guest.instance.primary.name == source.name
     assert after.uptime_s > before.uptime_s and after.writes > before.writes
     assert openings(guest.store, guest.volume) == {source.address: True}
@@ -299,6 +310,7 @@ def test_a_migration_that_fails_under_a_writer(lab: Lab, guest: Guest) -> None:
     assert (guest.left_on(target), fenced(guest.store)) == ("", was_fenced)
 
 
+@KERNELSPACE
 def test_the_cleanup_of_an_interrupted_migration(lab: Lab, guest: Guest) -> None:
     """The job died in the middle: both have it attached and open, shared, and Ganeti's cleanup detaches nothing."""
     source = guest.instance.primary
@@ -314,17 +326,20 @@ def test_the_cleanup_of_an_interrupted_migration(lab: Lab, guest: Guest) -> None
     assert guest.left_on(target) == ""
 
 
+@USERSPACE
 def test_a_node_that_died_in_mid_write(lab: Lab, guest: Guest) -> None:
+    """QEMU's own client was not there yet when the volume was opened, and it is not connected any more."""
     dead = guest.instance.primary
     [heir] = [node for node in lab.ganeti_nodes if node.name in ("node2", "node3") and node.name != dead.name]
-    before, was_fenced = guest.writes_on(), fenced(guest.store)
+    before, dead_clients = guest.writes_on(), clients(guest.store, guest.volume)
+    assert len(dead_clients) == 2
     lab.crash(dead.name)
     lab.master.run(["gnt-node", "modify", "--offline=yes", dead.hostname], timeout_s=120)
     failover = ["gnt-instance", "failover", "-f", "-n", heir.hostname, "--ignore-consistency", guest.instance.name]
     lab.master.confirm(failover, timeout_s=300)
-    after = guest.writes_on(verified=MOST_SLOTS)
+    after = guest.writes_on()
     assert guest.instance.primary.name == heir.name
     assert after.writes > before.writes
     assert openings(guest.store, guest.volume) == {heir.address: True}
-    assert {client.partition(":")[0] for client in fenced(guest.store) - was_fenced} == {dead.address}
+    assert dead_clients <= fenced(guest.store)
     Lab.up(lab.spec)
