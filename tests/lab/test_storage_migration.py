@@ -115,8 +115,8 @@ def guest(lab: Lab) -> Iterator[Guest]:
         node.run(["mkdir", "-p", "/srv/shared/archipelago/moved"], timeout_s=30)
         node.run(["ln", "-sfn", "/srv/shared/archipelago", FOLDER], timeout_s=30)
     with imported(lab, "moving", golden(lab.spec.release, Timeline()).path):
-        node = lab.node(2).hostname
-        argv = ["gnt-instance", "add", "-t", "ext", "-o", "noop", "-n", node, "--net=0:link=br-lan"]
+        primary = lab.node(2).hostname
+        argv = ["gnt-instance", "add", "-t", "ext", "-o", "noop", "-n", primary, "--net=0:link=br-lan"]
         argv += ["--disk", "0:size=64M,provider=archipelago,origin=moving", "--disk", "1:size=64M,provider=archipelago"]
         lab.master.run([*argv, INSTANCE], timeout_s=JOB_S)
         volumes = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"].values()
