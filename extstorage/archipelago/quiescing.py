@@ -112,7 +112,8 @@ class _Guard:
     def __init__(self, socket: str) -> None:
         input_, self._word = os.pipe()
         self._told, output = os.pipe()
-        if os.fork() == 0:
+        self._pid = os.fork()
+        if self._pid == 0:
             # Not the terminal's interrupt key, nor what ends a whole group, is to reach it.
             os.setsid()
             os.close(self._word)
@@ -135,6 +136,8 @@ class _Guard:
         os.close(self._word)
         answer = self._hear(LIMIT_S)
         os.close(self._told)
+        # One that has not said a word still tries to thaw, and outlives this process.
+        os.waitpid(self._pid, os.WNOHANG if answer is None else 0)
         return answer is None or bool(answer.get("late"))
 
     def _hear(self, timeout_s: float) -> dict[str, Any] | None:

@@ -49,7 +49,8 @@ class Countdown:
     def before(self, effect: str) -> None:
         self._seen += 1
         if self._wanted == str(self._seen) or (not self._wanted.isdigit() and effect.startswith(self._wanted)):
-            print(f"{self._seen} {effect}", flush=True)
+            sys.stdout.write(f"{self._seen} {effect}\n")
+            sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
 

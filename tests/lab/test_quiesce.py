@@ -104,7 +104,7 @@ def guest(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]
         guest_report(node, INSTANCE, timeout_s=240)
         yield Guest(lab, node, volume)
         for name in ("powercut", "quiet", "agentless"):
-            node.run(["archipelago", "snapshot", "remove", volume, name], timeout_s=60)
+            node.run(["archipelago", "snapshot", "remove", f"{volume}@{name}"], timeout_s=60)
         lab.master.run(["gnt-instance", "remove", "-f", "--shutdown-timeout=1", INSTANCE], timeout_s=JOB_S)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Moving the disk of an instance to another pool, while a writer in its guest checks every write."""
+"""Moving the disk of an instance to another pool or driver, while a writer in its guest checks every write."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lab.lab import Lab
 from lab.node import Node
 from lab.spec import STORE, Release
 from lab.timeline import Timeline
+from tests.lab.backends import FOLDER
 from tests.lab.support import Provider, Result, call, imported
 
 pytestmark = pytest.mark.lab
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.lab
 JOB_S = 300.0
 BOOT_S = 240.0
 INSTANCE = "inst7.lab.test"
-POOLS = ("rbd", "labfast")
+RBD, FAST, FILE = "rados:rbd", "rados:labfast", "file:moved"
+PLACES = (RBD, FAST, FILE)
 MIGRATE = ["archipelago", "volume", "migrate"]
 INTERRUPTING = Path(__file__).with_name("interrupting.py")
 
@@ -55,19 +57,26 @@ class Guest:
         done = call(self.node, ["/usr/bin/python3", script, effect, self.volume, *arguments], timeout_s=JOB_S)
         return done.stdout.strip() if done.status == -signal.SIGKILL else ""
 
-    def pools(self) -> list[str]:
-        """In which pools there is a volume of this name."""
-        return [pool for pool in POOLS if self.volume in self.lab.node(STORE).run(["rbd", "ls", pool], timeout_s=60)]
+    def places(self) -> list[str]:
+        """The places where there is a volume of this name."""
+        found = []
+        for place in PLACES:
+            driver, _, pool = place.partition(":")
+            listed = self.lab.node(1).run(
+                ["archipelago", "--driver", driver, "--pool", pool, "volume", "list"], timeout_s=60
+            )
+            found += [place] if self.volume in listed.split() else []
+        return found
 
     def other(self) -> str:
-        """The pool where the volume is not."""
-        return next(pool for pool in POOLS if pool not in self.pools())
+        """The pool of Ceph where the volume is not."""
+        return next(place for place in (FAST, RBD) if place not in self.places())
 
-    def recorded(self) -> dict[str, str]:
-        """The parameters of the disk by which Ganeti would start it."""
+    def recorded(self) -> str:
+        """The place where Ganeti would look for the disk."""
         disks = json.loads(self.lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"]
         [disk] = [disk for disk in disks.values() if disk["logical_id"] == ["archipelago", self.volume]]
-        return {key: disk["params"][key] for key in ("driver", "pool") if key in disk["params"]}
+        return f"{disk['params']['driver']}:{disk['params']['pool']}"
 
     def hear(self) -> GuestReport:
         return guest_report(self.node, INSTANCE, timeout_s=BOOT_S)
@@ -80,22 +89,21 @@ class Guest:
         assert (heard.mismatches, heard.errors) == (0, 0)
         return heard
 
-    def traces(self) -> dict[str, list[str]]:
-        """The daemons of the volume on each node, by the pool that they serve."""
-        found = {}
-        for node in self.lab.ganeti_nodes:
-            daemons = call(node, ["pgrep", "-fa", f"qemu-storage-daemon.*{self.volume}"]).stdout.splitlines()
-            found[node.name] = [pool for pool in POOLS for line in daemons if f'"pool": "{pool}"' in line]
-        return {name: pools for name, pools in found.items() if pools}
+    def traces(self) -> dict[str, int]:
+        """How many mappings of the volume each node has, of those that have any."""
+        listed = {
+            node.name: call(node, ["pgrep", "-fc", f"qemu-storage-daemon.*{self.volume}"]).stdout.strip()
+            for node in self.lab.ganeti_nodes
+        }
+        return {name: int(number) for name, number in listed.items() if int(number)}
 
-    def is_whole_in(self, pool: str) -> None:
-        """The volume is in *pool* alone; Ganeti knows that; and on no node is anything left of another."""
-        assert self.pools() == [pool]
-        assert self.recorded() == {"driver": "rados", "pool": pool}
-        assert self.traces() == {self.node.name: [pool]}
+    def is_whole_at(self, place: str) -> None:
+        """The volume is at *place* alone; Ganeti knows that; and on no node is anything left of another."""
+        assert self.places() == [place]
+        assert self.recorded() == place
+        assert self.traces() == {self.node.name: 1}
         link = call(self.node, ["readlink", f"/run/ganeti/instance-disks/{INSTANCE}:1"]).stdout.strip()
-        info = self.gnt("info")
-        assert f"on primary: {link} " in info
+        assert f"on primary: {link} " in self.gnt("info")
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +111,12 @@ def guest(lab: Lab) -> Iterator[Guest]:
     store = lab.node(STORE)
     store.run(["ceph", "osd", "pool", "create", "labfast", "8"], timeout_s=60)
     store.run(["rbd", "pool", "init", "labfast"], timeout_s=60)
+    for node in lab.ganeti_nodes:
+        node.run(["mkdir", "-p", "/srv/shared/archipelago/moved"], timeout_s=30)
+        node.run(["ln", "-sfn", "/srv/shared/archipelago", FOLDER], timeout_s=30)
     with imported(lab, "moving", golden(lab.spec.release, Timeline()).path):
-        node = lab.node(2).hostname
-        argv = ["gnt-instance", "add", "-t", "ext", "-o", "noop", "-n", node, "--net=0:link=br-lan"]
+        primary = lab.node(2).hostname
+        argv = ["gnt-instance", "add", "-t", "ext", "-o", "noop", "-n", primary, "--net=0:link=br-lan"]
         argv += ["--disk", "0:size=64M,provider=archipelago,origin=moving", "--disk", "1:size=64M,provider=archipelago"]
         lab.master.run([*argv, INSTANCE], timeout_s=JOB_S)
         volumes = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"].values()
@@ -116,32 +127,40 @@ def guest(lab: Lab) -> Iterator[Guest]:
 
 
 def test_a_dry_run_and_a_wrong_node_change_nothing(guest: Guest) -> None:
-    said = guest.migrate("--to", "rados:labfast", "--dry-run")
+    said = guest.migrate("--to", FAST, "--dry-run")
     assert "would move" in said.stdout
     assert f"rados:rbd/{guest.volume} -> rados:labfast/{guest.volume}" in said.stdout
-    elsewhere = call(guest.lab.node(3), [*MIGRATE, guest.volume, "--to", "rados:labfast"])
+    elsewhere = call(guest.lab.node(3), [*MIGRATE, guest.volume, "--to", FAST])
     assert elsewhere.status == 1
     assert "belongs to node2.lab.test" in elsewhere.stderr
-    assert guest.pools() == ["rbd"]
+    assert guest.places() == [RBD]
 
 
 def test_a_volume_moves_while_its_guest_writes(guest: Guest) -> None:
     before = guest.unharmed()
-    moved = guest.migrate("--to", "rados:labfast", "--json")
+    moved = guest.migrate("--to", FAST, "--json")
     assert moved.status == 0, moved
     assert json.loads(moved.stdout)["done"] == "moved"
-    guest.is_whole_in("labfast")
+    guest.is_whole_at(FAST)
     after = guest.unharmed(before)
     assert after.uptime_s > before.uptime_s
-    again = guest.migrate("--to", "rados:labfast")
+    again = guest.migrate("--to", FAST)
     assert (again.status, "nothing to do" in again.stdout) == (0, True)
 
 
-def test_the_instance_moves_on_with_its_disk(guest: Guest) -> None:
+def test_a_volume_moves_to_a_shared_folder_and_back(guest: Guest) -> None:
+    """With the instance on another node in between: a volume that has moved is whole, and no overlay."""
     before = guest.hear()
+    there = guest.migrate("--to", FILE)
+    assert there.status == 0, there
+    guest.is_whole_at(FILE)
     guest.gnt("migrate", "-f")
-    assert guest.unharmed(before).uptime_s > before.uptime_s
-    guest.is_whole_in("labfast")
+    on_files = guest.unharmed(before)
+    guest.is_whole_at(FILE)
+    back = guest.migrate("--to", RBD)
+    assert back.status == 0, back
+    guest.is_whole_at(RBD)
+    guest.unharmed(on_files)
     guest.lab.master.run(["gnt-cluster", "verify", "--ignore-errors=ENODESETUP"], timeout_s=JOB_S)
 
 
@@ -164,30 +183,30 @@ DEATHS = {
 def test_whatever_it_is_killed_at_the_volume_is_whole_at_one_place(guest: Guest) -> None:
     before = guest.unharmed()
     for effect, then in DEATHS.items():
-        old, new = guest.pools()[0], guest.other()
-        died = guest.interrupted(effect, "--to", f"rados:{new}")
+        old, new = guest.places()[0], guest.other()
+        died = guest.interrupted(effect, "--to", new)
         assert died.endswith(effect), (effect, died)
-        done = guest.migrate(then or f"--to=rados:{new}")
-        assert (done.status, guest.pools()) == (0, [old if then else new]), (effect, done)
-    assert guest.interrupted("blockdev-del", "--to", f"rados:{guest.other()}")
+        done = guest.migrate(then or f"--to={new}")
+        assert (done.status, guest.places()) == (0, [old if then else new]), (effect, done)
+    assert guest.interrupted("blockdev-del", "--to", guest.other())
     late = guest.migrate("--abort")
     assert (late.status, "already, where the instance writes to" in late.stderr) == (1, True), late
     assert guest.migrate().status == 0
-    guest.is_whole_in(guest.pools()[0])
+    guest.is_whole_at(guest.places()[0])
     guest.unharmed(before)
 
 
 def test_in_the_middle_ganeti_cannot_take_the_instance_elsewhere(guest: Guest) -> None:
     before = guest.hear()
-    pool = guest.other()
-    assert guest.interrupted("job-complete", "--to", f"rados:{pool}")
+    place = guest.other()
+    assert guest.interrupted("job-complete", "--to", place)
     refused = call(guest.lab.master, ["gnt-instance", "migrate", "-f", INSTANCE], timeout_s=JOB_S)
     assert refused.status != 0
     assert f"volume {guest.volume} is being moved" in refused.stderr
     grown = call(guest.lab.master, ["gnt-instance", "grow-disk", INSTANCE, "1", "64M"], timeout_s=JOB_S)
     assert grown.status != 0
     assert guest.migrate().status == 0
-    assert guest.pools() == [pool]
+    assert guest.places() == [place]
     guest.unharmed(before)
     for node in guest.lab.ganeti_nodes:  # the other disk, where Ganeti did not come to detaching it
         if node.name != guest.node.name:
@@ -196,15 +215,15 @@ def test_in_the_middle_ganeti_cannot_take_the_instance_elsewhere(guest: Guest) -
 
 def test_a_stopped_instance_moves_too_and_starts_with_all_it_wrote(guest: Guest) -> None:
     guest.gnt("shutdown", "--timeout=1")
-    old, new = guest.pools()[0], guest.other()
-    assert guest.interrupted("copy", "--to", f"rados:{new}").endswith("copy")
+    old, new = guest.places()[0], guest.other()
+    assert guest.interrupted("copy", "--to", new).endswith("copy")
     refused = call(guest.lab.master, ["gnt-instance", "startup", INSTANCE], timeout_s=JOB_S)
-    assert "is being moved" in refused.stderr
+    assert "is being moved" in refused.stdout + refused.stderr
     assert guest.migrate("--abort").status == 0
-    assert guest.pools() == [old]
-    moved = guest.migrate("--to", f"rados:{new}")
+    assert guest.places() == [old]
+    moved = guest.migrate("--to", new)
     assert moved.status == 0, moved
-    assert guest.pools() == [new]
+    assert guest.places() == [new]
     assert guest.traces() == {}
     guest.gnt("startup")
     guest.unharmed()
@@ -213,7 +232,7 @@ def test_a_stopped_instance_moves_too_and_starts_with_all_it_wrote(guest: Guest)
 def test_a_disk_that_has_moved_can_be_unplugged(guest: Guest) -> None:
     if guest.lab.spec.release is Release.BOOKWORM:
         pytest.skip("Ganeti 3.0 unplugs disks with --hotplug only, which needs QEMU before 6")
-    assert guest.migrate("--to", f"rados:{guest.other()}").status == 0
+    assert guest.migrate("--to", guest.other()).status == 0
     guest.gnt("modify", "--disk=1:remove")
     assert guest.traces() == {}
-    assert guest.pools() == []
+    assert guest.places() == []

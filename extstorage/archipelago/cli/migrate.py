@@ -40,6 +40,10 @@ def migrate(volume: str, to: str | None, abort: bool, without_snapshots: bool, d
         raise RequestError("--abort and --to exclude each other", hint="--abort goes back to where the volume was")
     with alone(checked_name(volume)), Progress(quiet=as_json) as progress:
         move = Move(volume, to, progress.show)
+        if to is None and not abort and not move.begun:
+            raise RequestError(
+                f"volume {volume} is not being moved", hint="--to PLACE begins a move; there is nothing to finish"
+            )
         if move.needless:
             _tell(as_json, move.outcome("nothing to do"))
             return

@@ -29,8 +29,8 @@ class Record(NamedTuple):
     """A volume. Its *chain* is the files with its data, top first; each but the last is an overlay over the next.
 
     *named* is when it was made, or adopted, as what it is called, and *before* is the name that it had; *removed* and
-    *kept_until* are about its time in the trash; *moving* is the mark of a move to another place.
-    Times are ISO 8601, in UTC.
+    *kept_until* are about its time in the trash; *moving* is its mark while it moves to another place. Times are ISO
+    8601, in UTC.
     """
 
     name: str

@@ -93,6 +93,12 @@ class FileStore:
             return "trashed"
         return "removed" if volumes.remove(self._volumes, name) else "absent"
 
+    def moving(self, name: str) -> str:
+        return volumes.moving(self._volumes, name)
+
+    def set_moving(self, name: str, text: str) -> None:
+        volumes.set_moving(self._volumes, name, text)
+
     def take_snapshot(self, volume: str, name: str) -> None:
         from archipelago.file import snapshots
 
@@ -211,15 +217,6 @@ class FileStore:
         from archipelago.file import contents
 
         contents.sweep(self._images)
-
-    def moving(self, name: str) -> str:
-        from archipelago.file import records
-
-        record = records.read(self._volumes, "volumes", name)
-        return record.moving if record is not None else ""
-
-    def set_moving(self, name: str, text: str) -> None:
-        volumes.set_moving(self._volumes, name, text)
 
     def drop_strangers(self, name: str) -> None:
         openings.drop_strangers(self._volumes, name)

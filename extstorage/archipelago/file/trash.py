@@ -61,7 +61,10 @@ def restore(layout: Layout, entry: TrashRecord) -> None:
                 hint=f"give that one another name first: archipelago volume rename {entry.name} NEW",
             )
         records.write(
-            layout, "trash", record._replace(owner="", cluster="", removed="", kept_until="", named=now()), entry.id
+            layout,
+            "trash",
+            record._replace(owner="", cluster="", removed="", kept_until="", moving="", named=now()),
+            entry.id,
         )
         os.rename(records.path(layout, "trash", entry.id), records.path(layout, "volumes", entry.name))
 

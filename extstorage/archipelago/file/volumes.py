@@ -121,11 +121,18 @@ def set_owner(layout: Layout, name: str, text: str) -> None:
         records.write(layout, "volumes", require(layout, name)._replace(owner=text))
 
 
+def moving(layout: Layout, name: str) -> str:
+    """See :meth:`archipelago.store.Moves.moving`."""
+    record = records.read(layout, "volumes", name)
+    return "" if record is None else record.moving
+
+
 def set_moving(layout: Layout, name: str, text: str) -> None:
     """See :meth:`archipelago.store.Moves.set_moving`."""
     with named(layout, name):
-        if text or records.read(layout, "volumes", name) is not None:
-            records.write(layout, "volumes", require(layout, name)._replace(moving=text))
+        record = require(layout, name) if text else records.read(layout, "volumes", name)
+        if record is not None and record.moving != text:
+            records.write(layout, "volumes", record._replace(moving=text))
 
 
 def copy_for_export(settings: Settings, name: str, copy: str) -> None:

@@ -10,28 +10,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from archipelago import attaching, opening, running
-from archipelago.mapping import choosing
-from archipelago.migrating import copying, mark, place, record
+from archipelago import running
+from archipelago.migrating import checking, copying, mark, place, record
 from archipelago.migrating.mark import Mark
 from archipelago.migrating.mirror import Mirror, State
+from archipelago.migrating.record import Disk
+from archipelago.migrating.side import Side
 from archipelago.migrating.steps import Job, Phase, Sight, Step, Vm, decide
-from archipelago.parameters import Settings
 from archipelago.running import Running
 from archipelago.store import opened
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.qmp import Refused, Unanswered
-from ganeti_cloud.volume import Attachment
 
 Say = Callable[[str, float], None]
 
 _POLL_S = 0.5
 # A mirror that gets nowhere for so long has a store that does not answer.
 _STALL_S = 120.0
+# How often QEMU may not go over before that is an error.
+_RETREATS = 3
+
+# The steps after which all is done, and what is done then.
+_LAST = {Step.FINISH: "moved", Step.UNDO: "undone"}
 
 
 class Outcome(NamedTuple):
-    """Where the volume is now, and whether this run brought it there. The places are as :func:`place.shown`."""
+    """Both places of a volume, for a person, and what was *done* about them."""
 
     volume: str
     instance: str
@@ -56,9 +60,10 @@ def alone(volume: str) -> Iterator[None]:
 
 
 class Move:
-    """One move of *volume*, either a new one *to* a place (see :func:`place.moved`) or the one that its mark tells of.
+    """One move of *volume*: the one that its mark tells of, or a new one *to* a place (see :func:`place.moved`).
 
-    Raises RequestError when there is nothing to move, or not here.
+    *begun* tells which. Without both it is one that goes nowhere. Raises RequestError when the volume is no disk of an
+    instance of this node, or is moving elsewhere.
     """
 
     def __init__(self, volume: str, to: str | None, say: Say) -> None:
@@ -70,129 +75,65 @@ class Move:
                 hint=f"run the command on {self.disk.node}",
             )
         self._say = say
-        found = self._found(to)
-        self.begun = found is not None
-        self._mark = found or self._planned(to)
-        self._old = place.at(self._mark.old)
-        self._new = place.at(self._mark.new)
+        begun = _begun(volume, self.disk, to)
+        self.begun = begun is not None
+        self._mark = begun or _planned(self.disk, to)
+        self._old = Side(volume, self._mark.old)
+        self._new = Side(volume, self._mark.new)
         self._running: Running | None = None
         self._state = State(Job.NONE, 0.0, "")
         self._progress = (-1.0, 0.0)
-
-    @property
-    def places(self) -> tuple[str, str]:
-        """The old and the new place, for a person."""
-        return place.shown(self._mark.old, self.volume), place.shown(self._mark.new, self.volume)
+        self._retreats = 0
 
     @property
     def needless(self) -> bool:
         """Whether the volume is in the new place, and was when this run began."""
         return not self.begun and self._mark.old == self._mark.new
 
-    def _found(self, to: str | None) -> Mark | None:
-        """The move that an earlier run began."""
-        with opened(place.at(self.disk.parameters)) as store:
-            store.require(self.volume)
-            found = mark.of(store, self.volume)
-        if found is not None and found.side == "new":
-            # The old one decides, as long as it is there.
-            with opened(place.at(found.old)) as store:
-                found = mark.of(store, self.volume) or found
-        if found is not None and to is not None and place.explicit(place.moved(found.old, to)) != found.new:
-            raise RequestError(
-                f"volume {self.volume} is being moved to {place.shown(found.new, self.volume)} already",
-                hint="run the command without --to to finish that, or with --abort to undo it",
-            )
-        return found
-
-    def _planned(self, to: str | None) -> Mark:
-        if to is None:
-            raise RequestError(
-                f"volume {self.volume} is not being moved", hint="--to PLACE begins a move; there is nothing to finish"
-            )
-        return Mark(
-            side="old",
-            phase=Phase.COPYING,
-            token=os.urandom(4).hex(),
-            host=os.uname().nodename,
-            old=place.explicit(self.disk.parameters),
-            new=place.explicit(place.moved(self.disk.parameters, to)),
-        )
-
-    # -- checks
+    def outcome(self, done: str) -> Outcome:
+        """What was *done*, as a record."""
+        return Outcome(self.volume, self.disk.instance, self._old.shown, self._new.shown, done)
 
     def check(self, *, without_snapshots: bool) -> None:
         """Raise RequestError, StorageError or ConfigError when a new move could not be carried through."""
-        with opened(self._old) as store:
-            volume = store.describe(self.volume)
-        if volume.snapshots and not without_snapshots:
-            raise RequestError(
-                f"volume {self.volume} has snapshots, which cannot move: {', '.join(volume.snapshots)}",
-                hint="with --without-snapshots they go to the trash with the old volume; see `archipelago trash list`",
-            )
-        with opened(self._new) as store:
-            store.check()
-            if self.volume in store.names():
-                raise RequestError(
-                    f"there is a volume {self.volume} in {self.places[1]} already",
-                    hint="if nobody needs it, remove it with `archipelago volume remove`, and try again",
-                )
+        checking.check_old(self._old, without_snapshots=without_snapshots)
+        checking.check_new(self._new)
         found = running.find(self.volume)
         if found is None:
-            self._refuse_open()
-            return
-        if found.access != "kernelspace":
-            raise RequestError(
-                f"QEMU of {found.instance} opens volume {self.volume} by itself (access={found.access})",
-                hint="stop the instance for the move",
-            )
-        self._mirror(found).refuse_busy()
-        self._mirror(found).drive()
-
-    def _refuse_open(self) -> None:
-        """Raise RequestError when a node has the volume of a stopped instance open: Ganeti is about to start it."""
-        with opened(self._old) as store:
-            hosts = [each.host for each in store.openings(self.volume)]
-        if hosts:
-            raise RequestError(
-                f"the instance does not run, but volume {self.volume} is open on {', '.join(hosts)}",
-                hint=f"run `gnt-instance deactivate-disks {self.disk.instance}`, or start the instance",
-            )
-
-    # -- the loop
+            checking.refuse_open(self._old, self.disk.instance)
+        else:
+            checking.check_running(found, self.volume, self._mirror(found))
 
     def run(self, *, abort: bool) -> Outcome:
         """Carry the move through, or with *abort* undo it. Raises StorageError when it is too late for that, and what
         else went wrong; then the next run goes on from there."""
         while True:
-            sight = self._look()
-            step = decide(sight, abort=abort)
-            if step in (Step.NOTHING, Step.TOO_LATE):
+            step = decide(self._look(), abort=abort)
+            if step is Step.TOO_LATE:
                 raise StorageError(
-                    f"volume {self.volume} has moved to {self.places[1]} already, where the instance writes to",
+                    f"volume {self.volume} has moved to {self._new.shown} already, where the instance writes to",
                     hint="finish the move: run the command without --abort",
                 )
+            if step is Step.NOTHING:
+                return self.outcome("nothing to do")
             self._act(step)
             if step in _LAST:
                 return self.outcome(_LAST[step])
 
-    def outcome(self, done: str) -> Outcome:
-        """What was *done*, as a record."""
-        return Outcome(self.volume, self.disk.instance, *self.places, done)
-
     def _look(self) -> Sight:
+        phase = self._mark.phase if self.begun else None
         self._running = running.find(self.volume)
         self._state = State(Job.NONE, 0.0, "")
-        phase = self._mark.phase if self.begun else None
         if self._running is None:
             return Sight(phase, Vm.ABSENT, Job.NONE)
-        mirror = self._mirror(self._running)
+        mirror = self._vm()
         try:
             self._state = mirror.state()
             drive = mirror.drive()
         except Unanswered:
             time.sleep(_POLL_S)
-            if running.find(self.volume) is None:
+            self._running = running.find(self.volume)
+            if self._running is None:
                 return Sight(phase, Vm.ABSENT, Job.NONE)
             raise
         on_new = drive.node.startswith(mirror.name) or self._only_new_open(self._running)
@@ -202,73 +143,53 @@ class Move:
         """Whether QEMU has the new device open and not the old one. Its own word for what it opened may be the link of
         Ganeti, which may have led elsewhere then."""
         devices = running.opened_devices(found.pid)
-        old, new = self._device(self._old), self._device(self._new)
-        return new is not None and new in devices and old not in devices
+        return self._new.device() in devices and self._old.device() not in devices
 
     def _act(self, step: Step) -> None:
-        match step:
-            case Step.BEGIN:
-                self._begin()
-            case Step.START:
-                self._prepare()
-                self._vm().start()
-            case Step.WAIT:
-                self._wait()
-            case Step.ARM:
-                self._vm().arm()
-                time.sleep(_POLL_S / 10)
-            case Step.SWITCH:
-                self._write(Phase.SWITCHING)
-            case Step.COMPLETE:
-                self._complete()
-            case Step.COPY:
-                self._copy()
-            case Step.CONFIRM:
-                self._confirm()
-            case Step.FINISH:
-                self._finish()
-            case Step.RETREAT:
-                self._retreat()
-            case Step.UNDO:
-                self._undo()
-            case Step.FAIL:
-                error = self._state.error
-                self._undo()
-                raise StorageError(
-                    f"QEMU could not copy volume {self.volume}: {error}",
-                    hint="the instance goes on at the old place, and nothing is left in the new one",
-                )
-            case _:
-                raise AssertionError(step)
-
-    # -- the steps
+        actions: dict[Step, Callable[[], None]] = {
+            Step.BEGIN: self._begin,
+            Step.START: self._start,
+            Step.WAIT: self._wait,
+            Step.ARM: self._arm,
+            Step.SWITCH: self._switch,
+            Step.COMPLETE: self._complete,
+            Step.COPY: self._copy,
+            Step.CONFIRM: self._confirm,
+            Step.FINISH: self._finish,
+            Step.RETREAT: self._retreat,
+            Step.UNDO: self._undo,
+            Step.FAIL: self._fail,
+        }
+        actions[step]()
 
     def _begin(self) -> None:
         self._write(Phase.COPYING)
         if self._running is None:
             # From here on none is opened any more. One that was opened between the check and the mark shows now.
             try:
-                self._refuse_open()
+                checking.refuse_open(self._old, self.disk.instance)
             except RequestError:
-                with opened(self._old) as store:
-                    store.set_moving(self.volume, "")
+                self._old.set_mark("")
                 raise
 
+    def _start(self) -> None:
+        self._prepare()
+        self._vm().start()
+
     def _prepare(self) -> None:
-        """Make the new volume, marked and attached here, whatever of that is there already."""
-        with opened(self._old) as store:
+        """Make the new volume, marked and open here, whatever of that is there already."""
+        with self._old.store() as store:
             volume = store.describe(self.volume)
-        with opened(self._new) as store:
+        with self._new.store() as store:
             if self.volume in store.names() and store.describe(self.volume).size != volume.size:
-                self._detach(self._new)
+                self._new.detach()
                 store.remove(self.volume)
             if self.volume not in store.names():
                 store.create(self.volume, volume.size, None, volume.cluster)
             store.set_moving(self.volume, self._mark._replace(side="new").encode())
-            if volume.owner:
-                store.set_metadata(self.volume, volume.owner)
-        self._attach(self._new)
-        self._open(self._new)
+            store.set_metadata(self.volume, f"{_OWNER}{self.disk.instance}")
+        self._new.attach()
+        self._new.open()
 
     def _wait(self) -> None:
         self._say("copying", self._state.percent)
@@ -282,6 +203,13 @@ class Move:
             )
         time.sleep(_POLL_S)
 
+    def _arm(self) -> None:
+        self._vm().arm()
+        time.sleep(_POLL_S / 10)
+
+    def _switch(self) -> None:
+        self._write(Phase.SWITCHING)
+
     def _complete(self) -> None:
         # Before QEMU goes over: one that Ganeti starts anew after this follows the link, and both devices are alike.
         self._link(self._new)
@@ -293,10 +221,10 @@ class Move:
 
     def _copy(self) -> None:
         # Whoever had it open and did not close it died, and must not write while it is copied.
-        old = self._attach(self._old)
-        self._open(self._old)
+        old = self._old.attach()
+        self._old.open()
         self._prepare()
-        copying.copy(old, self._attach(self._new), lambda percent: self._say("copying", percent))
+        copying.copy(old, self._new.attach(), lambda percent: self._say("copying", percent))
         # Ganeti may have been about to start the instance when the mark was set.
         if running.find(self.volume) is None:
             self._confirm()
@@ -305,98 +233,102 @@ class Move:
         if self._running is not None:
             self._link(self._new)
         self._write(Phase.MOVED)
-        with opened(self._new) as store:
-            store.set_moving(self.volume, self._mark._replace(side="new").encode())
+        self._new.set_mark(self._mark._replace(side="new").encode())
 
     def _finish(self) -> None:
         if self._running is not None:
             self._vm().settle()
             self._link(self._new)
         record.change(self.disk, place.changes(self.disk.parameters, self._mark.new))
-        self._detach(self._old)
+        self._old.detach()
         # A node that was cut off must not write to the new place either; and what was closed with the old was both.
-        self._open(self._new)
+        self._new.open()
         if self._running is None:
-            self._detach(self._new)
-        with opened(self._old) as store:
+            self._new.detach()
+        with self._old.store() as store:
             store.drop_strangers(self.volume)
             store.remove(self.volume)
-        with opened(self._new) as store:
-            store.set_moving(self.volume, "")
+        self._new.set_mark("")
 
     def _retreat(self) -> None:
         """Back to copying, unless QEMU goes over at this moment."""
         self._vm().cancel()
-        if self._look().vm is not Vm.ON_OLD:
-            return
-        self._link(self._old)
-        self._write(Phase.COPYING)
+        if self._look().vm is Vm.ON_OLD:
+            self._link(self._old)
+            self._write(Phase.COPYING)
+            self._retreats += 1
+            if self._retreats == _RETREATS:
+                self._state = State(Job.FAILED, 0.0, "it does not go over to the new place")
+                self._fail()
 
     def _undo(self) -> None:
         if self._running is not None:
             self._vm().cancel()
             self._link(self._old)
-        self._detach(self._new)
-        with opened(self._new) as store:
+        self._new.detach()
+        with self._new.store() as store:
             store.remove(self.volume)
         if self._running is None:
-            self._detach(self._old)
+            self._old.detach()
         else:
-            self._open(self._old)
-        with opened(self._old) as store:
-            store.set_moving(self.volume, "")
+            self._old.open()
+        self._old.set_mark("")
 
-    # -- the hands
+    def _fail(self) -> None:
+        error = self._state.error
+        self._undo()
+        raise StorageError(
+            f"QEMU could not copy volume {self.volume}: {error}",
+            hint="the instance goes on at the old place, and nothing is left in the new one",
+        )
 
     def _write(self, phase: Phase) -> None:
-        """Put the mark with *phase* beside the old volume, if that is still there."""
+        """Put the mark with *phase* beside the old volume."""
         self._mark = self._mark._replace(side="old", phase=phase)
-        with opened(self._old) as store:
-            store.set_moving(self.volume, self._mark.encode())
+        self._old.set_mark(self._mark.encode())
         self.begun = True
+
+    def _link(self, side: Side) -> None:
+        assert self._running is not None
+        side.lead(self._running.link)
 
     def _vm(self) -> Mirror:
         assert self._running is not None
         return self._mirror(self._running)
 
     def _mirror(self, found: Running) -> Mirror:
-        return Mirror(found, self._mark.token, self._device(self._old), self._device(self._new))
-
-    def _device(self, settings: Settings) -> str | None:
-        mapped = choosing.find(settings, self.volume)
-        return None if mapped is None else mapped.device
-
-    def _attach(self, settings: Settings) -> str:
-        """The device of the volume in the place of *settings*, made if need be."""
-        device = Attachment.decode(attaching.attach(self.volume, settings, {})).device
-        if device is None:
-            raise StorageError(
-                f"this node has no block device for volume {self.volume} in {settings.driver}:{settings.pool}",
-                hint="see [attach] map in archipelago.toml(5)",
-            )
-        return device
-
-    def _open(self, settings: Settings) -> None:
-        opening.open_volume(self.volume, settings, exclusive=True)
-
-    def _detach(self, settings: Settings) -> None:
-        attaching.detach(self.volume, settings)
-
-    def _link(self, settings: Settings) -> None:
-        """Let Ganeti's link of the disk lead to the device in the place of *settings*, in one step."""
-        assert self._running is not None
-        device, link = self._device(settings), self._running.link
-        assert device is not None
-        if os.path.islink(link) and os.readlink(link) == device:
-            return
-        temporary = f"{link}.new"
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
-        os.symlink(device, temporary)
-        os.replace(temporary, link)
+        return Mirror(found, self._mark.token, self._old.device(), self._new.device())
 
 
-# The steps after which all is done, and what is done then.
-_LAST = {Step.FINISH: "moved", Step.UNDO: "undone"}
+# What Ganeti puts before the name of the instance when it tells a provider whose a volume is.
+_OWNER = "originstname+"
+
+
+def _begun(volume: str, disk: Disk, to: str | None) -> Mark | None:
+    """The move that an earlier run began. Raises RequestError when that is to another place than *to*."""
+    with opened(place.at(disk.parameters)) as store:
+        store.require(volume)
+        found = mark.of(store, volume)
+    if found is not None and found.side == "new":
+        # The old one decides, as long as it is there.
+        with opened(place.at(found.old)) as store:
+            found = mark.of(store, volume) or found
+    if found is not None and to is not None and place.explicit(place.moved(found.old, to)) != found.new:
+        raise RequestError(
+            f"volume {volume} is being moved to {place.shown(found.new, volume)} already",
+            hint="run the command without --to to finish that, or with --abort to undo it",
+        )
+    return found
+
+
+def _planned(disk: Disk, to: str | None) -> Mark:
+    """A new move; without *to* one that goes nowhere."""
+    wanted = disk.parameters if to is None else place.moved(disk.parameters, to)
+    return Mark(
+        side="old",
+        phase=Phase.COPYING,
+        token=os.urandom(4).hex(),
+        host=os.uname().nodename,
+        old=place.explicit(disk.parameters),
+        new=place.explicit(wanted),
+    )

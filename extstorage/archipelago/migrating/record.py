@@ -66,11 +66,9 @@ def change(disk: Disk, changes: Mapping[str, str]) -> None:
     if not changes:
         return
     words = ",".join(f"{key}={value}" for key, value in sorted(changes.items()))
-    _on_master(
-        ["gnt-instance", "modify", "--disk", f"{disk.number}:{words}", disk.instance],
-        timeout_s=_MODIFY_S,
-        hint=f"on the master run `gnt-instance modify --disk {disk.number}:{words} {disk.instance}`, and then this again",
-    )
+    command = ["gnt-instance", "modify", "--disk", f"{disk.number}:{words}", disk.instance]
+    hint = f"on the master run `{' '.join(command)}`, and then this again"
+    _on_master(command, timeout_s=_MODIFY_S, hint=hint)
 
 
 def is_this(node: str) -> bool:
