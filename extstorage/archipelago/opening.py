@@ -14,6 +14,7 @@ from archipelago.attached import RUN_FOLDER, forget
 from archipelago.locking import locked
 from archipelago.mapping import choosing
 from archipelago.mapping.kernel import users_of
+from archipelago.migrating import mark
 from archipelago.parameters import Settings
 from archipelago.store import Opening, Store, opened
 from ganeti_cloud.errors import CloudError, StorageError
@@ -38,6 +39,8 @@ def open_volume(volume: str, settings: Settings, *, exclusive: bool) -> list[Ope
         result = store.open_volume(volume, exclusive=exclusive)
         if not result.served:
             _heal(store, volume)
+        # Only now: whoever begins to move a volume that nobody has open sees this opening, or is seen here.
+        mark.refuse_moving(store, volume)
         return result.fenced
 
 
