@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 from bench.clone import CONVERT
@@ -49,20 +50,12 @@ def measure(site: Site) -> Samples:
 
 
 def write_versions(first: Path, second: Path, size: int) -> None:
-    """Make *first* a file of *size* bytes, every second block random data, the others holes, as in images of systems.
-
-    *second* is the same but for every twentieth block.
-    """
+    """Make *first* a file of *size* random bytes, and *second* the same but for every twentieth block."""
     chance = random.Random(1)
-    for path in (first, second):
-        with path.open("wb") as stream:
-            stream.truncate(size)
-    with first.open("r+b") as stream, second.open("r+b") as copy:
-        for offset in range(0, size, 2 * BLOCK):
-            block = chance.randbytes(BLOCK)
-            for file in (stream, copy):
-                file.seek(offset)
-                file.write(block)
+    with first.open("wb") as stream:
+        for _ in range(0, size, BLOCK):
+            stream.write(chance.randbytes(BLOCK))
+    shutil.copyfile(first, second)
     with second.open("r+b") as stream:
         for offset in range(0, size, _EVERY * BLOCK):
             stream.seek(offset)
