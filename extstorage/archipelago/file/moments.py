@@ -42,8 +42,9 @@ def _go_on_above(layout: Layout, record: Record, *, attached: bool) -> None:
     with data.drafted(layout, record.name, "qcow2") as file:
         data.make_overlay(layout, file, record.chain[0], size)
         # First the record: dies this process now, the volume still holds all that is written, wherever it is written.
-        records.write(layout, "volumes", record._replace(chain=(file, *record.chain)))
+        chain = (file, *record.chain)
+        records.write(layout, "volumes", record._replace(chain=chain))
     if attached:
         from archipelago.file import live
 
-        live.follow(layout, record.name, file)
+        live.follow(layout, record.name, chain)
