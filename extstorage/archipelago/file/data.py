@@ -71,7 +71,6 @@ def make_blank(layout: Layout, file: str, size: int) -> None:
     with open(layout.data(file), "xb") as stream:
         os.truncate(stream.fileno(), size)
         os.fsync(stream.fileno())
-    _sync_folder(layout)
 
 
 def make_reflink(layout: Layout, file: str, source: str) -> bool:
@@ -85,7 +84,6 @@ def make_reflink(layout: Layout, file: str, source: str) -> bool:
             os.unlink(layout.data(file))
             return False
         os.fsync(copy.fileno())
-    _sync_folder(layout)
     return True
 
 
@@ -99,13 +97,15 @@ def make_overlay(layout: Layout, file: str, below: str, size: int) -> None:
 
 
 def make_durable(layout: Layout, file: str) -> None:
-    """Have *file* on the disk, whoever wrote it."""
+    """Have *file* on the disk, whoever wrote it.
+
+    With ext4, XFS and Btrfs the entry of a new file is on the disk with it; over NFS every new entry is.
+    """
     descriptor = os.open(layout.data(file), os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    _sync_folder(layout)
 
 
 def make_copy(layout: Layout, file: str, source: str) -> None:
@@ -188,11 +188,3 @@ def _unlink(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass
-
-
-def _sync_folder(layout: Layout) -> None:
-    descriptor = os.open(layout.path("data"), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
