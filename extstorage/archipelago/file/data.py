@@ -74,7 +74,10 @@ def make_blank(layout: Layout, file: str, size: int) -> None:
 
 
 def make_reflink(layout: Layout, file: str, source: str) -> bool:
-    """Make *file* share all that the file *source* holds at this moment; False where the file system cannot."""
+    """Make *file* share all that the file *source* holds at this moment; False where the file system cannot.
+
+    It is not durable yet.
+    """
     with open(layout.data(source), "rb") as original, open(layout.data(file), "xb") as copy:
         try:
             fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
@@ -83,7 +86,6 @@ def make_reflink(layout: Layout, file: str, source: str) -> bool:
                 raise
             os.unlink(layout.data(file))
             return False
-        os.fsync(copy.fileno())
     return True
 
 
@@ -145,6 +147,7 @@ def duplicate(layout: Layout, name: str, chain: Chain, size: int) -> Iterator[Ch
         if make_reflink(layout, file, chain[0]):
             if size > size_of(layout.data(file)):
                 make_larger(layout.data(file), size)
+            make_durable(layout, file)
             yield (file, *chain[1:])
             return
     with drafted(layout, name, "qcow2") as file:

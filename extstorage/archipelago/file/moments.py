@@ -25,6 +25,7 @@ def moment(layout: Layout, record: Record, name: str) -> Iterator[tuple[Chain, b
     if not hosts or data.format_of(record.chain[0]) == "raw":
         with data.drafted(layout, name, data.format_of(record.chain[0])) as file:
             if data.make_reflink(layout, file, record.chain[0]):
+                data.make_durable(layout, file)
                 yield (file, *record.chain[1:]), True
                 return
     if hosts and hosts != [openings.this_host()]:
