@@ -140,8 +140,7 @@ def _open(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     for fenced in opening.open_volume(request.volume, settings, exclusive=request.exclusive):
         sys.stderr.write(f"open: {fenced.host} had {request.volume} open since {fenced.since}, and is fenced from it\n")
     # Only now: whoever begins to move a volume that nobody has open sees this opening, or is seen here.
-    with opened(settings) as store:
-        mark.refuse_moving(store, request.volume)
+    mark.refuse_use(request.volume, settings)
     return ""
 
 

@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 
 from archipelago.migrating import place
 from archipelago.migrating.steps import Phase
-from archipelago.store import Store
+from archipelago.parameters import Settings
+from archipelago.store import Store, opened
 from ganeti_cloud.errors import StorageError
 
 
@@ -61,6 +62,12 @@ def refuse_moving(store: Store, volume: str) -> None:
         hint=f"`archipelago volume migrate {volume}` on the node of its instance (begun on {mark.host}) finishes it, "
         "and with --abort undoes it",
     )
+
+
+def refuse_use(volume: str, settings: Settings) -> None:
+    """The same, of the volume in the store that *settings* name."""
+    with opened(settings) as store:
+        refuse_moving(store, volume)
 
 
 def other_side(store: Store, volume: str) -> Mapping[str, str] | None:
