@@ -16,6 +16,7 @@ setup(
         "archipelago.cli",
         "archipelago.file",
         "archipelago.ganeti",
+        "archipelago.doctor",
         "archipelago.mapping",
         "archipelago.migrating",
         "archipelago.rados",

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, file_clone, sync
+from bench import attach, clone, file_clone, sync, workers
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 
 COMPARISONS: tuple[Comparison, ...] = (
     clone.COMPARISON,
     attach.COMPARISON,
+    workers.COMPARISON,
     sync.COMPARISON,
     file_clone.COMPARISON,
 )

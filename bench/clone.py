@@ -51,7 +51,12 @@ def _import(site: Site, size_gib: int) -> str:
     """Make the image, and tell where its content is, as Ceph's tools write it."""
     path, inside = site.shared(f"{_image(size_gib)}.raw")
     write_sparse(path, size_gib << 30)
-    argv = ["archipelago", "image", "import", "--json", _image(size_gib), inside]
+    return imported(site, _image(size_gib), inside)
+
+
+def imported(site: Site, name: str, file: str) -> str:
+    """Make the image *name* of *file*, and tell where its content is, as Ceph's tools write it."""
+    argv = ["archipelago", "image", "import", "--json", name, file]
     version = json.loads(site.node.run(argv, timeout_s=_IMPORT_S))
     return f"{version['holder']}@{version['snapshot']}"
 

@@ -44,9 +44,9 @@ def checked_snapshot(name: str) -> str:
     return name
 
 
-def shown_owner(owner: str) -> str:
-    """The instance in what Ganeti keeps beside a volume, ``originstname+INSTANCE``."""
-    return owner.removeprefix("originstname+")
+def instance_of(metadata: str) -> str:
+    """The instance in what Ganeti has kept beside a volume, ``originstname+INSTANCE``."""
+    return metadata.removeprefix("originstname+")
 
 
 class Attachment(NamedTuple):

@@ -78,7 +78,7 @@ OPTIONS = (
         "images",
         "limit_gib",
         256,
-        config.number("GiB", minimum=1, maximum=65536),
+        config.number("GiB", minimum=1, maximum=16384),
         "How large the content of an image may be, unpacked, in GiB.",
     ),
     config.Option(
@@ -200,9 +200,19 @@ class Settings(NamedTuple):
             operation_s=values["limits", "operation_s"],
         )
 
+    def place(self, name: str) -> str:
+        """One line that means the volume *name* in its store, and no other."""
+        folder = self.folder if self.driver == "file" else ""
+        return " ".join(part for part in (self.driver, folder, self.pool, self.namespace, name) if part)
+
     def spec(self, name: str) -> str:
         """*name* as the tools of Ceph write it: pool, namespace if there is one, image."""
         return "/".join(part for part in (self.pool, self.namespace, name) if part)
+
+    def ceph_options(self) -> list[str]:
+        """What every program of Ceph is told, to be this client of this cluster."""
+        keyring = ["--keyring", self.keyring] if self.keyring else []
+        return ["--conf", self.conf, "--id", self.user, *keyring]
 
 
 def _of_disk(parameters: Mapping[str, str], key: str, check: Callable[[object], str], configured: str) -> str:

@@ -129,6 +129,8 @@ def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str
         store.check()
         if "origin" in request.parameters:
             store.require_parent(images.origin(store, request.parameters["origin"]))
+        if "reuse_data" in request.parameters:
+            store.require(checked_name(request.parameters["reuse_data"]))
     return ""
 
 

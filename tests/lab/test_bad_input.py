@@ -94,7 +94,7 @@ def test_a_volume_that_exists(provider: Provider, origin: str) -> None:
         provider("create", VOL_SIZE="64"),
         f"error: volume {provider.volume} exists already",
         "hint: if nobody needs its content, run `gnt-instance deactivate-disks` for its instance and "
-        f"`rbd rm rbd/{provider.volume}`, and try again",
+        f"`archipelago volume remove --force {provider.volume}`, and try again",
     )
     provider.ok("attach")
 
@@ -105,7 +105,7 @@ def test_a_volume_that_is_not_there(provider: Provider, verb: str) -> None:
     assert_refused(
         provider(verb, **env),
         f"error: there is no volume {provider.volume} in rbd",
-        "hint: `rbd ls rbd` lists what there is; see [ceph] in archipelago.toml(5) for where it is looked for",
+        "hint: `archipelago volume list` lists what there is; see archipelago.toml(5) for where it is looked for",
     )
 
 

@@ -243,6 +243,22 @@ def test_a_disk_in_another_pool_and_namespace(lab: Lab, image: str, store: Store
 
 
 @pytest.mark.backends("rados")
+def test_features_and_stripes_are_what_ceph_conf_says(provider: Provider, store: Store) -> None:
+    conf = provider.node.run(["cat", "/etc/ceph/ceph.conf"], timeout_s=30)
+    layout = "rbd_default_features = 3\nrbd_default_stripe_unit = 65536\nrbd_default_stripe_count = 4\n"
+    provider.node.write("/etc/ceph/striped.conf", f"{conf}\n[client]\n{layout}")
+    # Ceph takes the file's name for that of the cluster, which is a part of the keyring's name.
+    provider.parameters.update(conf="/etc/ceph/striped.conf", keyring="/etc/ceph/ceph.client.admin.keyring")
+    provider.ok("create", VOL_SIZE="16")
+    info = store.info(provider.volume)
+    assert (info["features"], info["stripe_unit"], info["stripe_count"]) == (["layering", "striping"], 65536, 4)
+    device = provider.ok("attach").splitlines()[0]
+    assert device_size(provider, device) == 16 * MIB
+    provider.ok("remove")
+    provider.node.run(["rm", "/etc/ceph/striped.conf"], timeout_s=30)
+
+
+@pytest.mark.backends("rados")
 def test_the_userspace_uri_is_given_where_ganeti_can_carry_it(lab: Lab, provider: Provider) -> None:
     provider.ok("create", VOL_SIZE="8")
     assert provider.ok("attach").splitlines()[1:] == [f"kvm:rbd:rbd/{provider.volume}"]

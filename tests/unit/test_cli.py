@@ -57,8 +57,20 @@ def test_the_commands() -> None:
     assert set(COMMANDS) == {
         (),
         ("config",),
+        ("doctor",),
         ("image",),
         *(("image", name) for name in ("import", "sync", "create", "export", "list", "info", "set", "remove")),
+        ("volume",),
+        *(
+            ("volume", name)
+            for name in ("list", "info", "snapshot", "rollback", "clone", "flatten", "rename", "remove")
+        ),
+        ("snapshot",),
+        *(("snapshot", name) for name in ("list", "remove")),
+        ("trash",),
+        *(("trash", name) for name in ("list", "restore", "purge")),
+        ("gc",),
+        ("maintain",),
     }
 
 
@@ -166,3 +178,29 @@ def test_an_interruption(
 )
 def test_sizes(size: int, text: str) -> None:
     assert common.shown_size(size) == text
+
+
+def test_the_place_on_the_command_line_stands_for_the_disk_parameters(archipelago: Called) -> None:
+    status, _, err = archipelago("--pool", "a b", "volume", "list")
+    assert (status, err.startswith("error: disk parameter pool='a b' is not a name of letters, digits")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("snapshot", "remove", "disk0"), "'disk0' names no snapshot"),
+        (("snapshot", "remove", "disk0@a/b"), "'a/b' cannot be the name of a snapshot"),
+        (("volume", "clone", "../disk0@a", "new"), "'../disk0' cannot be the name of a volume"),
+        (("trash", "purge", "--now"), "--now needs a name"),
+        (("gc", "--older-than", "soon"), "'soon' is not a time"),
+        (("gc", "--older-than", "1"), "'1' is not a time"),
+    ],
+)
+def test_what_is_refused_before_anybody_is_asked(archipelago: Called, arguments: tuple[str, ...], error: str) -> None:
+    status, out, err = archipelago(*arguments)
+    assert (status, out, err.splitlines()[0]) == (1, "", f"error: {error}")
+
+
+def test_a_table_has_columns_and_is_empty_without_rows() -> None:
+    assert common.table(("A", "LONGER"), [("xyz", "1"), ("x", "2")]) == "A    LONGER\nxyz  1\nx    2"
+    assert common.table(("A",), []) == ""

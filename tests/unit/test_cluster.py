@@ -13,7 +13,7 @@ from archipelago.rados.cluster import errno_of, explained
 from ganeti_cloud.errors import StorageError, report
 from tests.unit.settings import SETTINGS
 
-NODE = SETTINGS._replace(user="vm", pool="ssd", operation_s=7)
+NODE = SETTINGS._replace(user="vm", pool="ssd", image_pool="ssd", operation_s=7)
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["positive", "negative"])
@@ -46,6 +46,13 @@ NODE = SETTINGS._replace(user="vm", pool="ssd", operation_s=7)
             for number, name in ((errno.EPERM, "not permitted"), (errno.EACCES, "no access"))
         ),
         pytest.param(
+            errno.EXDEV,
+            "error: this cluster still makes clones of the first format, which cannot reach across namespaces (why)\n"
+            "hint: `ceph osd set-require-min-compat-client mimic` allows the second one, or keep images and volumes "
+            "in one namespace\n",
+            id="across namespaces",
+        ),
+        pytest.param(
             errno.ESHUTDOWN,
             "error: this client has been fenced by another one\n"
             "hint: the volume is used elsewhere; see `ceph osd blocklist ls`\n",
@@ -69,6 +76,12 @@ def test_explained(
 
     explanation = explained(Why(), NODE)
     assert (type(explanation), report(explanation)) == (StorageError, text)
+
+
+def test_who_may_not_is_told_both_pools() -> None:
+    elsewhere = NODE._replace(namespace="a", image_pool="images")
+    told = str(explained(rbd.OSError("why", errno=errno.EPERM), elsewhere))
+    assert told.startswith("client.vm may not do this in pool 'ssd/a' or 'images' (")
 
 
 def test_errno_of_other_errors() -> None:

@@ -41,7 +41,7 @@ def program(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (["archipelago", ""], ["config", "image"]),
+        (["archipelago", ""], ["config", "doctor", "gc", "image", "maintain", "snapshot", "trash", "volume"]),
         (["archipelago", "image", "im"], ["import"]),
         (["archipelago", "image", "remove", "--d"], ["--dry-run"]),
         (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2", "vmdk", "vpc", "vhdx"]),

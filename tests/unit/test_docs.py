@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.unit import manual
+
 ROOT = Path(__file__).parents[2]
 STATES = {"done", "partial", "open", "not wanted"}
 
@@ -35,3 +37,14 @@ def test_the_readme_lists_every_target_of_make() -> None:
     targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     listed = re.findall(r"^\| `make ([a-z]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert listed == targets
+
+
+def test_the_commands_for_sharing_are_those_of_the_manual_page() -> None:
+    """The lab tests type what the manual page says."""
+    page = manual.read("archipelago.toml.5")["SEVERAL CLUSTERS IN ONE CEPH"].lines
+    text = (ROOT / "docs/sharing.md").read_text(encoding="utf-8")
+    typed = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    words = ("ceph ", "rbd ", "mon ", "osd ", "-o ", "[", "user ", "pool ")
+    commands = [line for line in typed if line.startswith(words)]
+    assert len(commands) == 18
+    assert set(commands) <= {line.strip() for line in page}

@@ -16,7 +16,6 @@ import pytest
 from archipelago.file import data, locks, openings, records
 from archipelago.file.layout import Layout, of_volumes, prepared
 from archipelago.file.records import Record, Saved
-from archipelago.file.serving import label
 from archipelago.file.store import FileStore, opened
 from archipelago.parameters import Settings
 from archipelago.store import Opening, Parent, TrashRecord
@@ -68,7 +67,7 @@ def overlays(monkeypatch: pytest.MonkeyPatch, fake_tool: FakeTools) -> None:
     write = "import sys; open(sys.argv[1], 'wb').write(b'QFI\\xfb' + bytes(20) + int(sys.argv[2]).to_bytes(8, 'big'))"
     python = shutil.which("python3", path="/usr/bin:/bin")
     # qemu-img create -q -f qcow2 -u -b BELOW -F FORMAT PATH SIZE
-    fake_tool("qemu-img", does=f'{python} -c "{write}" "${{9}}" "${{10}}"')
+    fake_tool("qemu-img", does=f'{python} -c "{write}" "${{10}}" "${{11}}"')
 
 
 def files(layout: Layout, kind: str) -> list[str]:
@@ -279,17 +278,29 @@ def test_a_lock_that_is_held_for_too_long(layout: Layout, monkeypatch: pytest.Mo
         pass
 
 
-def test_a_volume_has_a_label_of_its_own(settings: Settings) -> None:
-    other = [settings._replace(pool="a_b"), settings._replace(pool="a", folder=f"{settings.folder}_b")]
-    labels = [label(each, volume) for each in (settings, *other) for volume in ("v", "w")]
-    assert len(set(labels)) == len(labels)
-    assert all(set(text) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") for text in labels)
-
-
 def test_only_one_maintains(store: FileStore) -> None:
     with store.maintaining():
         with pytest.raises(StorageError, match="^another node maintains this store just now$"), store.maintaining():
             raise AssertionError("two at once")
+
+
+def test_the_mark_of_a_move(store: FileStore, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.moving("v") == ""
+    store.set_moving("v", "")
+    with pytest.raises(RequestError, match="^there is no volume v in "):
+        store.set_moving("v", "away")
+    store.create("v", MIB, None, "")
+    store.set_moving("v", "away")
+    host(monkeypatch, "one")
+    Path(openings.lock_file(layout, "v")).touch()
+    daemon = locks.taken(openings.lock_file(layout, "v"))
+    host(monkeypatch, "two")
+    with pytest.raises(StorageError, match="^volume v is still attached on one$"):
+        store.remove("v")
+    store.drop_strangers("v")
+    assert (store.moving("v"), store.remove("v")) == ("away", "removed")
+    assert daemon is not None
+    os.close(daemon)
 
 
 def test_a_record_of_the_catalogue_is_swapped_for_what_was_read(store: FileStore) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import ganeti_cloud
 from archipelago import parameters, provider
-from archipelago.cli import cli
+from archipelago.cli import cli, common
 from ganeti_cloud import config
 from tests.unit import manual
 
@@ -58,7 +58,9 @@ def test_no_command_is_described_that_is_not_there() -> None:
 @pytest.mark.parametrize("path", COMMANDS)
 def test_the_arguments_of_a_command_stand_in_its_heading(path: str) -> None:
     arguments = [parameter for parameter in COMMANDS[path].params if isinstance(parameter, click.Argument)]
-    wanted = " ".join([path, "[option...]", *(str(argument.name).upper() for argument in arguments)])
+    wanted = " ".join(
+        [path, "[option...]", *(argument.metavar or str(argument.name).upper() for argument in arguments)]
+    )
     assert wanted in manual.read("archipelago.8")
 
 
@@ -71,7 +73,8 @@ def test_the_formats_of_images_are_described() -> None:
 
 
 def test_the_options_of_the_program_itself_are_described() -> None:
-    assert manual.read("archipelago.8")["OPTIONS"].tags == ["-h, --help", "--version"]
+    places = [f"--{name} {name.upper()}" for name in common.PLACE]
+    assert manual.read("archipelago.8")["OPTIONS"].tags == ["-h, --help", "--version", *places]
 
 
 def test_every_key_is_described_with_its_default_and_no_other() -> None:

@@ -48,14 +48,6 @@ def bind(block: Path, loop: str, path: Path | str) -> Path:
     return backing
 
 
-def drive(user: str = "admin") -> str:
-    """The argument by which a daemon opens VOLUME as SETTINGS say, but for the *user*."""
-    return (
-        f'--blockdev={{"driver": "rbd", "node-name": "volume", "pool": "rbd", "image": "{VOLUME}", "user": "{user}", '
-        '"conf": "/etc/ceph/ceph.conf", "discard": "unmap", "cache": {"direct": true}}'
-    )
-
-
 @contextmanager
 def daemon(path: Path, user: str = "admin") -> Iterator[int]:
     """A process that looks like the daemon of *path*, which serves VOLUME."""
@@ -63,10 +55,12 @@ def daemon(path: Path, user: str = "admin") -> Iterator[int]:
         f'--export={{"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": "{path}", "writable": true}}'
     )
     idle = "import time; print(flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", idle, drive(user), export], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", idle, export], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         Path(f"{path}.pid").write_text(f"{process.pid}\n", encoding="utf-8")
+        Path(f"{path}.place").write_text(f"rados rbd {VOLUME}", encoding="utf-8")
+        Path(f"{path}.manner").write_text(f"{user} /etc/ceph/ceph.conf ", encoding="utf-8")
         try:
             yield process.pid
         finally:
@@ -158,6 +152,22 @@ def test_map_again_takes_the_same_device_if_it_is_free(
     path = wanted.pop()
     assert wanted == ["--direct-io=on", "--", "/dev/loop1"]
     assert found == ([["--find", "--direct-io=on", "--", path]] if taken else [])
+
+
+def test_a_keyrings_key_goes_to_the_daemon_through_stdin(
+    fake_tool: FakeTools, way: FuseLoop, tmp_path: Path, run_folder: Path
+) -> None:
+    keyring = tmp_path / "vm.keyring"
+    keyring.write_text("[client.vm]\n\tkey = c2VjcmV0\n", encoding="utf-8")
+    told = tmp_path / "told"
+    tool = fake_tool("qemu-storage-daemon", does=f"/bin/cat >{told}; exit 1")
+    with pytest.raises(CommandError):
+        way.map(SETTINGS._replace(user="vm", keyring=str(keyring)), VOLUME)
+    assert told.read_text(encoding="utf-8") == "c2VjcmV0"
+    (arguments,) = tool.calls
+    assert arguments[2] == '--object={"qom-type": "secret", "id": "key", "format": "base64", "file": "/dev/stdin"}'
+    assert '"key-secret": "key"' in arguments[3]
+    assert "c2VjcmV0" not in " ".join(arguments)
 
 
 def test_unmap_clears_what_a_dead_daemon_left(

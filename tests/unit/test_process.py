@@ -158,6 +158,16 @@ def test_follow_takes_errors_from_stderr_however_much_there_is(fake_tool: FakeTo
     assert pieces == ["half"]
 
 
+def test_follow_hands_on_stderr_and_tells_its_last_line() -> None:
+    pieces: list[str] = []
+    with pytest.raises(CommandError) as caught:
+        follow(
+            [SH, "-c", "echo ignored; echo 50% >&2; echo failed >&2; exit 3"], pieces.append, timeout_s=10, stderr=True
+        )
+    assert "".join(pieces) == "50%\nfailed\n"
+    assert str(caught.value).endswith(": exit 3: failed")
+
+
 def test_follow_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "leaked")
     pieces: list[str] = []

@@ -57,6 +57,13 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             id="unknown parameter",
         ),
         pytest.param(
+            "create",
+            {**ENV, "EXTP_ORIGIN": "debian", "EXTP_REUSE_DATA": "old"},
+            "error: the disk parameters origin and reuse_data exclude each other\n"
+            "hint: give one of them: a new volume begins as a clone, or an old one is taken over\n",
+            id="clone and old volume",
+        ),
+        pytest.param(
             "detach",
             {**ENV, "EXTP_POOL": "a/b"},
             "error: disk parameter pool='a/b' is not a name of letters, digits, '_', '.' and '-', "

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ganeti_cloud.errors import RequestError
-from ganeti_cloud.volume import Attachment, checked_name
+from ganeti_cloud.volume import Attachment, checked_name, checked_snapshot, instance_of
 
 OF_GANETI = "3e2f9a6a-4d0e-4c8b-9d1f-0a1b2c3d4e5f.ext.disk0"
 
@@ -77,3 +77,20 @@ def test_ganeti_reads_the_same(text: str) -> None:
 )
 def test_what_else_can_be_read(text: str, attachment: Attachment) -> None:
     assert Attachment.decode(text) == attachment
+
+
+@pytest.mark.parametrize("name", ["20261121T093000Z", "before-upgrade", "a", "v1.2_b", "x" * 96])
+def test_names_of_snapshots(name: str) -> None:
+    assert checked_snapshot(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a/b", "a@b", "a b", "ä", "x" * 97, "ganeti-export"])
+def test_what_is_no_name_of_a_snapshot(name: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        checked_snapshot(name)
+    assert str(caught.value) == f"{name!r} cannot be the name of a snapshot"
+
+
+def test_the_instance_in_what_ganeti_keeps() -> None:
+    assert instance_of("originstname+inst1.example.com") == "inst1.example.com"
+    assert instance_of("") == ""

@@ -8,6 +8,7 @@ import sys
 import click
 
 from archipelago.cli import common
+from archipelago.cli.doctor import doctor
 from archipelago.cli.gc import gc, maintain
 from archipelago.cli.image import image
 from archipelago.cli.migrate import migrate
@@ -37,7 +38,7 @@ def cli(driver: str | None, pool: str | None, namespace: str | None) -> None:
 
 
 volume.add_command(migrate)
-for group in (image, volume, snapshot, trash, gc, maintain):
+for group in (image, volume, snapshot, trash, gc, maintain, doctor):
     cli.add_command(group)
 
 
@@ -65,7 +66,7 @@ _NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIs
 def main() -> int:
     """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
     try:
-        cli.main(standalone_mode=False)
+        status = cli.main(prog_name="archipelago", standalone_mode=False)
     except click.UsageError as err:
         if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
             click.echo(err.ctx.get_help(), err=True)
@@ -79,4 +80,4 @@ def main() -> int:
     except CloudError as err:
         sys.stderr.write(report(err))
         return err.exit_code
-    return 0
+    return status if isinstance(status, int) else 0

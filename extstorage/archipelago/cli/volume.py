@@ -14,7 +14,7 @@ from archipelago.ganeti.guard import refuse_disk
 from archipelago.quiescing import Quiesce, quiesced
 from archipelago.store import Parent, VolumeRecord
 from ganeti_cloud.errors import RequestError
-from ganeti_cloud.volume import MIB, checked_name, checked_snapshot
+from ganeti_cloud.volume import MIB, checked_name, checked_snapshot, instance_of
 
 _OUTCOMES = {
     "absent": "there is no volume {}, nothing to do",
@@ -67,7 +67,7 @@ def _row(record: VolumeRecord) -> tuple[str, ...]:
         shown_size(record.used),
         str(record.depth),
         str(len(record.snapshots)),
-        record.owner or "-",
+        instance_of(record.owner) or "-",
         ", ".join(record.opened_by) or "-",
     )
 
@@ -90,7 +90,7 @@ def info(name: str, as_json: bool) -> None:
         "used": shown_size(record.used),
         "origin": record.origin or "blank",
         "depth": str(record.depth),
-        "owner": record.owner or "-",
+        "owner": instance_of(record.owner) or "-",
         "cluster": record.cluster or "-",
         "created": record.created,
         "named": record.named,

@@ -97,6 +97,18 @@ def close_volume(layout: Layout, volume: str) -> None:
     _remove_folder(layout, volume)
 
 
+def drop_strangers(layout: Layout, volume: str) -> None:
+    """See :meth:`archipelago.store.Moves.drop_strangers`: the mappings of other nodes do not count any more.
+
+    The daemon of such a mapping goes on with files that nothing names, until that node detaches the volume.
+    """
+    with named(layout, volume):
+        opened = [opening.host for opening in openings(layout, volume)]
+        for host in attached(layout, volume):
+            if host != this_host() and host not in opened:
+                _unlink(_path(layout, volume, host, "lock"))
+
+
 def refuse_attached(layout: Layout, volume: str) -> None:
     """Raise StorageError when *volume* is attached anywhere; otherwise forget what dead nodes left."""
     hosts = attached(layout, volume)

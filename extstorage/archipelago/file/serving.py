@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +15,6 @@ from archipelago.file.locks import named
 from archipelago.file.volumes import require
 from archipelago.parameters import Settings
 from ganeti_cloud.errors import CommandError, StorageError
-
-
-def label(settings: Settings, volume: str) -> str:
-    """A word that means this volume, in this folder and pool, and no other; QEMU takes it as an id."""
-    return "v" + re.sub("[^a-zA-Z0-9.-]", lambda found: f"_{ord(found[0]):02x}", of_volumes(settings).path(volume))
 
 
 @contextmanager

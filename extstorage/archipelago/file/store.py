@@ -99,9 +99,6 @@ class FileStore:
     def set_moving(self, name: str, text: str) -> None:
         volumes.set_moving(self._volumes, name, text)
 
-    def drop_strangers(self, name: str) -> None:
-        pass  # no living node can be made to let go of a file; the removal tells which one has it
-
     def take_snapshot(self, volume: str, name: str) -> None:
         from archipelago.file import snapshots
 
@@ -220,6 +217,9 @@ class FileStore:
         from archipelago.file import contents
 
         contents.sweep(self._images)
+
+    def drop_strangers(self, name: str) -> None:
+        openings.drop_strangers(self._volumes, name)
 
     def openings(self, name: str) -> list[Opening]:
         return openings.openings(self._volumes, name)

@@ -28,7 +28,7 @@ def put(layout: Layout, name: str, keep_days: int) -> bool:
         openings.refuse_attached(layout, name)
         until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=keep_days)
         kept_until = until.isoformat(timespec="seconds")
-        records.write(layout, "volumes", record._replace(removed=now(), kept_until=kept_until))
+        records.write(layout, "volumes", record._replace(removed=now(), kept_until=kept_until, moving=""))
         target = records.path(layout, "trash", f"{name}.{os.urandom(4).hex()}")
         os.rename(records.path(layout, "volumes", name), target)
     return True

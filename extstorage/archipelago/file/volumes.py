@@ -16,7 +16,7 @@ from archipelago.file.records import Record, Saved
 from archipelago.parameters import Settings
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
-from ganeti_cloud.volume import MIB, shown_owner
+from ganeti_cloud.volume import MIB, instance_of
 
 
 def now() -> str:
@@ -179,7 +179,7 @@ def adopt(layout: Layout, old: str, name: str, size: int, cluster: str) -> None:
             )
         if record.owner:
             raise RequestError(
-                f"volume {old} is a disk of {shown_owner(record.owner)}",
+                f"volume {old} is a disk of {instance_of(record.owner)}",
                 hint=f"remove it from there with `gnt-instance modify --disk N:remove`, then bring it back: "
                 f"archipelago trash restore {old}",
             )

@@ -8,14 +8,12 @@ one that no other mapping ever had, so that a loop device can be recognised by i
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from archipelago.attached import RUN_FOLDER, content_of
+from archipelago.mapping import daemon
 from archipelago.mapping.kernel import SYS, arguments_of, entries, observed, program
 from archipelago.mapping.mapper import MAP_HINT, MAP_S, UNMAP_HINT, UNMAP_S, Mapped, no_device
 from archipelago.parameters import Settings
@@ -24,10 +22,6 @@ from ganeti_cloud.process import run
 
 # A daemon that is asked to end flushes first, which a cluster that does not answer never lets it.
 _END_S = 5.0
-
-
-_BLOCKDEV = "--blockdev="
-_CHARDEV = "--chardev=socket,id="
 
 
 class FuseLoop:
@@ -50,10 +44,9 @@ class FuseLoop:
 
     def find(self, settings: Settings, volume: str) -> Mapped | None:
         """See :class:`~archipelago.mapping.mapper.Mapper`. The daemon must live: without it the device is dead."""
-        wanted = _sign(settings, volume)
-        for path in self._files(volume):
-            pid = self._daemon(path, serving=wanted)
-            if pid is None:
+        for path in self._own_files(settings, volume):
+            pid = self._daemon(path)
+            if pid is None or content_of(_manner_path(path)) != daemon.manner(settings):
                 continue
             for loop in self._loops(path):
                 backing = f"{self._block}/{loop}/loop/backing_file"
@@ -67,6 +60,8 @@ class FuseLoop:
         with open(path, "xb"):
             pass
         try:
+            _write(_place_path(path), settings.place(volume))
+            _write(_manner_path(path), daemon.manner(settings))
             self._start_daemon(settings, volume, path)
             self._bind(path, device)
             return self.find(settings, volume) or no_device(f"losetup --find {path}")
@@ -87,7 +82,7 @@ class FuseLoop:
 
     def monitor(self, volume: str) -> str | None:
         """The socket on which the daemon of *volume* answers QMP, where it does; None when there is none alive."""
-        sockets = [_monitor_path(path) for path in self._files(volume) if self._daemon(path) is not None]
+        sockets = [daemon.monitor_path(path) for path in self._files(volume) if self._daemon(path) is not None]
         return next((path for path in sockets if os.path.exists(path)), None)
 
     def resized(self, settings: Settings, volume: str, size: int) -> None:
@@ -110,9 +105,10 @@ class FuseLoop:
         run(["losetup", "--find", "--direct-io=on", "--", path], timeout_s=MAP_S, hint=MAP_HINT)
 
     def _start_daemon(self, settings: Settings, volume: str, path: str) -> None:
-        with _command(settings, volume, path) as command:
+        with daemon.command(settings, volume, path) as command:
             run(
-                [*command, "--daemonize", f"--pidfile={path}.pid", _export_argument(path)],
+                [*command, "--daemonize", f"--pidfile={path}.pid", daemon.export_argument(path)],
+                stdin=daemon.key(settings),
                 timeout_s=MAP_S,
                 hint=MAP_HINT,
             )
@@ -128,7 +124,7 @@ class FuseLoop:
         self._end_daemon(path)
         if self._is_mounted(path):
             run(["umount", "--lazy", "--", path], timeout_s=UNMAP_S, hint=UNMAP_HINT)
-        for leftover in (path, f"{path}.pid", _monitor_path(path)):
+        for leftover in (path, f"{path}.pid", daemon.monitor_path(path), _manner_path(path), _place_path(path)):
             try:
                 os.unlink(leftover)
             except FileNotFoundError:
@@ -165,94 +161,37 @@ class FuseLoop:
         return [f"{self._folder}/{name}" for name in named if "." not in name[len(volume) + 1 : -len(".raw")]]
 
     def _own_files(self, settings: Settings, volume: str) -> list[str]:
-        """The files of *volume* without those that serve a volume of that name in another place: while a volume moves,
+        """The files of *volume* without those that show a volume of that name in another place: while a volume moves,
         it is mapped in both."""
-        own = _place(["", _sign(settings, volume)])
-        return [path for path in self._files(volume) if self._served(path) in (None, own)]
-
-    def _served(self, path: str) -> str | None:
-        """The place that the living daemon of *path* serves; None without one."""
-        pid = self._daemon(path)
-        return None if pid is None else _place(arguments_of(str(pid)))
+        own = settings.place(volume)
+        return [path for path in self._files(volume) if content_of(_place_path(path)) in (None, own)]
 
     def _loops(self, path: str) -> list[str]:
         loops = [name for name in entries(self._block) if name.startswith("loop")]
         return [loop for loop in loops if content_of(f"{self._block}/{loop}/loop/backing_file") == path]
 
-    def _daemon(self, path: str, *, serving: str | None = None) -> int | None:
-        """The process that serves *path*, if it lives; if *serving* is told, one with an argument that begins so."""
+    def _daemon(self, path: str) -> int | None:
+        """The process that serves *path*, if it lives."""
         pid = content_of(f"{path}.pid")
         if pid is None or not pid.isdigit():
             return None
-        arguments = arguments_of(pid)
-        if _export_argument(path) not in arguments:
-            return None
-        return int(pid) if serving is None or any(argument.startswith(serving) for argument in arguments) else None
+        return int(pid) if daemon.export_argument(path) in arguments_of(pid) else None
 
     def _is_mounted(self, path: str) -> bool:
         with open("/proc/self/mounts", encoding="utf-8") as stream:
             return any(line.split()[1] == path for line in stream)
 
 
-@contextmanager
-def _command(settings: Settings, volume: str, path: str) -> Iterator[list[str]]:
-    """How the daemon of *volume* is to be started within the block, but for what it shows where."""
-    if settings.driver == "rados":
-        yield ["qemu-storage-daemon", _drive_argument(settings, volume)]
-        return
-    from archipelago.file import serving
-
-    with serving.served(settings, volume) as command:
-        # What the daemon has open can change while it runs: it is asked to, and known by the word that does not.
-        socket = f"{_sign(settings, volume)},path={_monitor_path(path)},server=on,wait=off"
-        yield [*command, socket, f"--monitor=chardev={serving.label(settings, volume)}"]
+def _place_path(path: str) -> str:
+    """The file that says which volume *path* shows, and in which store."""
+    return f"{path}.place"
 
 
-def _sign(settings: Settings, volume: str) -> str:
-    """The beginning of an argument that a daemon of *volume* has, and no other."""
-    if settings.driver == "rados":
-        return _drive_argument(settings, volume)
-    from archipelago.file import serving
-
-    return f"{_CHARDEV}{serving.label(settings, volume)}"
+def _manner_path(path: str) -> str:
+    """The file that says how the daemon of *path* reaches the store."""
+    return f"{path}.manner"
 
 
-def _place(arguments: list[str]) -> str | None:
-    """What a daemon with *arguments* serves, however it reaches that: another user or configuration is no other
-    place."""
-    for argument in arguments:
-        if argument.startswith(_CHARDEV):
-            return argument.removeprefix(_CHARDEV).partition(",")[0]
-        if argument.startswith(_BLOCKDEV):
-            drive = json.loads(argument.removeprefix(_BLOCKDEV))
-            if drive["driver"] == "rbd":
-                return "/".join((drive["pool"], drive.get("namespace", ""), drive["image"]))
-    return None
-
-
-def _monitor_path(path: str) -> str:
-    """The monitor of the daemon that serves *path*: without the volume's name, as a socket's path has 107 bytes."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/{name.split('.')[-2]}.qmp"
-
-
-def _drive_argument(settings: Settings, volume: str) -> str:
-    """The daemon's argument that opens *volume*."""
-    drive = {
-        "driver": "rbd",
-        "node-name": "volume",
-        "pool": settings.pool,
-        **({"namespace": settings.namespace} if settings.namespace else {}),
-        "image": volume,
-        "user": settings.user,
-        "conf": settings.conf,
-        "discard": "unmap",
-        "cache": {"direct": True},  # another node's writes must be seen: migration has the volume open twice
-    }
-    return f"{_BLOCKDEV}{json.dumps(drive)}"
-
-
-def _export_argument(path: str) -> str:
-    """The daemon's argument that shows the volume as the file *path*."""
-    export = {"type": "fuse", "id": "volume", "node-name": "volume", "mountpoint": path, "writable": True}
-    return f"--export={json.dumps(export)}"
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)

@@ -35,10 +35,10 @@ class KernelRbd:
 
     def map(self, settings: Settings, volume: str, device: str = "") -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`. The kernel gives the lowest number that is free."""
-        options = ["--conf", settings.conf, "--id", settings.user]
         # Otherwise all mappings of the node are one client, and fencing one volume would fence all.
         own_client = ["--options", "noshare"]
-        run(["rbd", *options, "device", "map", *own_client, settings.spec(volume)], timeout_s=MAP_S, hint=MAP_HINT)
+        argv = ["rbd", *settings.ceph_options(), "device", "map", *own_client, settings.spec(volume)]
+        run(argv, timeout_s=MAP_S, hint=MAP_HINT)
         return self.find(settings, volume) or no_device(f"rbd device map {settings.spec(volume)}")
 
     def unmap(self, settings: Settings, volume: str) -> bool:

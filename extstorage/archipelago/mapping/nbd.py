@@ -36,8 +36,7 @@ class RbdNbd:
 
     def map(self, settings: Settings, volume: str, device: str = "") -> Mapped:
         """See :class:`~archipelago.mapping.mapper.Mapper`."""
-        options = ["--conf", settings.conf, "--id", settings.user]
-        argv = ["rbd-nbd", *options, "map", settings.spec(volume)]
+        argv = ["rbd-nbd", *settings.ceph_options(), "map", settings.spec(volume)]
         try:
             run([*argv, *(["--device", device] if device else [])], timeout_s=MAP_S, hint=MAP_HINT)
         except CommandError as err:

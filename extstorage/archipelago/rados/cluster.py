@@ -46,9 +46,22 @@ class Cluster:
             # Without it the client waits for space, and a full pool could not even be emptied.
             pool.set_osdmap_full_try()
             if namespace:
+                # RBD itself says "no such image" when the namespace is missing.
+                if not rbd.RBD().namespace_exists(pool, namespace):
+                    raise ConfigError(
+                        f"pool {name!r} has no namespace {namespace!r}",
+                        hint=f"make it with `rbd namespace create {name}/{namespace}`, or name another one",
+                    )
                 pool.set_namespace(namespace)
             self._pools[name, namespace] = pool
         return self._pools[name, namespace]
+
+    def check(self) -> None:
+        """Raise ConfigError when the pool of the volumes is not there, rados.Error when it is closed to this user."""
+        try:
+            self.pool.stat("rbd_directory")
+        except rados.ObjectNotFound:
+            pass  # nothing was ever made in it
 
     def evict(self, address: str, seconds: int) -> None:
         """Fence the client at *address*: what it still tries to write is refused for *seconds*."""
@@ -96,6 +109,7 @@ def _connect(settings: Settings) -> rados.Rados:
         "err_to_stderr": "false",
         "log_file": "",
         "admin_socket": "",
+        **({"keyring": settings.keyring} if settings.keyring else {}),
     }
     try:
         handle = rados.Rados(conffile=settings.conf, rados_id=settings.user, conf=limits)
@@ -155,6 +169,16 @@ def errno_of(err: BaseException) -> int | None:
     return abs(number) if isinstance(number, int) else None
 
 
+def _pools(settings: Settings) -> str:
+    volumes, images = settings.spec(""), image_spec(settings)
+    return repr(volumes) if images == volumes else f"{volumes!r} or {images!r}"
+
+
+def image_spec(settings: Settings) -> str:
+    """Where the images are, as the tools of Ceph write it."""
+    return "/".join(part for part in (settings.image_pool, settings.image_namespace) if part)
+
+
 def explained(err: rados.Error | rbd.Error, settings: Settings) -> StorageError:
     """*err* in words that name the part at fault and the remedy."""
     client = f"client.{settings.user}"
@@ -171,8 +195,14 @@ def explained(err: rados.Error | rbd.Error, settings: Settings) -> StorageError:
             )
         case errno.EACCES | errno.EPERM:
             return StorageError(
-                f"{client} may not do this in pool {settings.pool!r} ({err})",
+                f"{client} may not do this in pool {_pools(settings)} ({err})",
                 hint=f"compare its caps (`ceph auth get {client}`) with those in archipelago.toml(5)",
+            )
+        case errno.EXDEV:
+            return StorageError(
+                f"this cluster still makes clones of the first format, which cannot reach across namespaces ({err})",
+                hint="`ceph osd set-require-min-compat-client mimic` allows the second one, or keep images and volumes "
+                "in one namespace",
             )
         case errno.ESHUTDOWN:
             return StorageError(

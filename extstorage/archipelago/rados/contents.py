@@ -179,9 +179,12 @@ def discard_draft(cluster: Cluster, line: str) -> None:
     """Remove what a writer that died left of making *line*; when it died while renaming, finish that."""
     pool = cluster.image_pool
     if not exists(pool, line) and exists(pool, unfinished(line)):
-        with rbd.Image(pool, unfinished(line)) as image:
-            for snapshot in snapshots(image):
-                drop(cluster, image, Content(line, snapshot))
+        try:
+            with rbd.Image(pool, unfinished(line)) as image:
+                for snapshot in snapshots(image):
+                    drop(cluster, image, Content(line, snapshot))
+        except rbd.ImageNotFound:
+            pass  # not even made
     discard_unfinished(cluster, pool, line)
 
 

@@ -39,14 +39,14 @@ def describe(cluster: Cluster, name: str) -> VolumeRecord:
                 size=image.size(),
                 used=_used(image),
                 created=created,
-                named=pairs.get(ADOPTED_KEY, created),
+                named=max(created, pairs.get(ADOPTED_KEY, "")),  # a clone inherits the older one of its parent
                 origin=pairs.get(ORIGIN_KEY, ""),
                 owner=pairs.get(OWNER_KEY, ""),
                 cluster=pairs.get(CLUSTER_KEY, ""),
                 depth=int(pairs.get(DEPTH_KEY, "0")) if _has_parent(image) else 0,
                 snapshots=snapshots.kept(image),
                 clones=snapshots.clones(cluster, image),
-                opened_by=openers(cluster, name),
+                opened_by=openers(cluster, name, [watcher["addr"] for watcher in image.watchers_list()]),
             )
     except (rbd.ImageNotFound, rados.ObjectNotFound) as err:
         raise missing(cluster, name) from err

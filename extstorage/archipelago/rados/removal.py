@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import rbd
 
-from archipelago.rados.cluster import Cluster
+from archipelago.rados.cluster import Cluster, holders
 from archipelago.rados.exporting import drop_snapshot, exported
 from archipelago.rados.publishing import discard_unfinished
 from archipelago.rados.snapshots import kept
@@ -65,8 +66,15 @@ def _keep_s(cluster: Cluster) -> int:
 def _move(cluster: Cluster, name: str, seconds: int) -> bool:
     """Put *name* into the trash, to be kept there for *seconds* at least; complete such a move that was cut short.
     False when there is none of that name."""
+
+    def move() -> None:
+        # RBD looks at the exclusive lock alone, which a client that has not written yet does not have.
+        if holders(cluster.pool, name):
+            raise rbd.ImageBusy(f"{name} is open", errno=errno.EBUSY)
+        rbd.RBD().trash_move(cluster.pool, name, seconds)
+
     try:
-        _patiently(cluster, name, lambda: rbd.RBD().trash_move(cluster.pool, name, seconds))
+        _patiently(cluster, name, move)
     except rbd.ImageNotFound:
         return False
     return True
@@ -81,7 +89,7 @@ def _patiently(cluster: Cluster, name: str, action: Callable[[], None]) -> None:
             return
         except rbd.ImageBusy as err:
             if time.monotonic() > end:
-                raise held(name, openers(cluster, name)) from err
+                raise held(name, openers(cluster, name, holders(cluster.pool, name))) from err
             time.sleep(1)
 
 

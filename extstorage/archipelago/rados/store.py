@@ -37,7 +37,7 @@ class RadosStore:
     # Volumes
 
     def check(self) -> None:
-        self.cluster.pool  # noqa: B018 - opening it is the check
+        self.cluster.check()
 
     def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
         volumes.create(self.cluster, name, size, parent, cluster)

@@ -20,7 +20,7 @@ from archipelago.rados.publishing import discard_unfinished, exists, finish_rena
 from archipelago.rados.publishing import rename as rename_image
 from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
-from ganeti_cloud.volume import MIB, shown_owner
+from ganeti_cloud.volume import MIB, instance_of
 
 # Beside the name of a volume: which hosts have opened it, as Ganeti's scripts told us.
 _OPENING = "ganeti-cloud.open."
@@ -104,9 +104,8 @@ def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None
         owner = metadata.read(cluster.pool, _identity(cluster, old)).get(OWNER_KEY, "")
         if owner:
             raise RequestError(
-                f"volume {old} is a disk of {shown_owner(owner)}",
-                hint=f"remove it from there with `gnt-instance modify --disk N:remove`, then bring it back: "
-                f"archipelago trash restore {old}",
+                f"volume {old} is a disk of {instance_of(owner)}",
+                hint="use a copy of it: `archipelago volume snapshot`, then `archipelago volume clone`",
             )
         refuse_open(cluster, old)
         grow(cluster, old, size)
@@ -172,18 +171,16 @@ def opened(cluster: Cluster, name: str) -> rbd.Image:
         raise missing(cluster, name) from err
 
 
-def openers(cluster: Cluster, name: str) -> list[str]:
-    """The hosts that have volume *name* open, or say that they have."""
-    watching = {host_of(address) for address in holders(cluster.pool, name)}
-    said = {
-        key.removeprefix(_OPENING) for key, _ in cluster.pool.get_xattrs(f"rbd_id.{name}") if key.startswith(_OPENING)
-    }
-    return sorted(watching | said)
+def openers(cluster: Cluster, name: str, watching: list[str]) -> list[str]:
+    """The hosts that have volume *name* open, by the addresses of its watchers, or say that they have."""
+    kept = cluster.pool.get_xattrs(f"rbd_id.{name}")
+    said = {key.removeprefix(_OPENING) for key, _ in kept if key.startswith(_OPENING)}
+    return sorted(said | {host_of(address) for address in watching})
 
 
 def refuse_open(cluster: Cluster, name: str) -> None:
     """Raise StorageError when somebody has volume *name* open."""
-    hosts = openers(cluster, name)
+    hosts = openers(cluster, name, holders(cluster.pool, name))
     if hosts:
         raise held(name, hosts)
 
