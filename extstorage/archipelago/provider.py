@@ -87,7 +87,6 @@ def _remove(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 
 def _other_sides(volume: str, settings: Settings) -> list[Settings]:
     """Where else something of *volume* is that goes with it: it is removed in the middle of a move."""
-    from archipelago.migrating import mark
 
     with opened(settings) as store:
         other = mark.other_side(store, volume)
