@@ -96,7 +96,7 @@ COMPARISON = Comparison(
     measure=measure,
     contrasts=[
         *(_contrast("cp", kind, 0.2) for kind in ("reflink", "overlay")),
-        *(_contrast("qemu-img create and sync", kind, 3.0) for kind in ("reflink", "overlay")),
+        *(_contrast("qemu-img create and sync", kind) for kind in ("reflink", "overlay")),
         *(_contrast("qemu-img create", kind) for kind in ("reflink", "overlay")),
     ],
 )
