@@ -136,13 +136,10 @@ def _verify(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 
 def _open(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     from archipelago import opening
-    from archipelago.migrating import mark
 
     assert request.exclusive is not None
     for fenced in opening.open_volume(request.volume, settings, exclusive=request.exclusive):
         sys.stderr.write(f"open: {fenced.host} had {request.volume} open since {fenced.since}, and is fenced from it\n")
-    # Only now: whoever begins to move a volume that nobody has open sees this opening, or is seen here.
-    mark.refuse_use(request.volume, settings)
     return ""
 
 

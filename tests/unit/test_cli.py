@@ -63,7 +63,7 @@ def test_the_commands() -> None:
         ("volume",),
         *(
             ("volume", name)
-            for name in ("list", "info", "snapshot", "rollback", "clone", "flatten", "rename", "remove")
+            for name in ("list", "info", "snapshot", "rollback", "clone", "flatten", "rename", "remove", "migrate")
         ),
         ("snapshot",),
         *(("snapshot", name) for name in ("list", "remove")),

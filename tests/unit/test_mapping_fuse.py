@@ -165,8 +165,8 @@ def test_a_keyrings_key_goes_to_the_daemon_through_stdin(
         way.map(SETTINGS._replace(user="vm", keyring=str(keyring)), VOLUME)
     assert told.read_text(encoding="utf-8") == "c2VjcmV0"
     (arguments,) = tool.calls
-    assert arguments[2] == '--object={"qom-type": "secret", "id": "key", "format": "base64", "file": "/dev/stdin"}'
-    assert '"key-secret": "key"' in arguments[3]
+    assert arguments[0] == '--object={"qom-type": "secret", "id": "key", "format": "base64", "file": "/dev/stdin"}'
+    assert '"key-secret": "key"' in arguments[1]
     assert "c2VjcmV0" not in " ".join(arguments)
 
 

@@ -43,6 +43,9 @@ class Scripted:
     def close_volume(self, name: str) -> None:
         self.asked.append("close")
 
+    def moving(self, name: str) -> str:
+        return ""
+
     def _served(self) -> bool:
         return self.served.pop(0) if len(self.served) > 1 else self.served[0]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from archipelago import attaching, opening, provider
-from archipelago.migrating import mark
 from archipelago.store import Opening
 from tests.unit.settings import VOLUME
 
@@ -99,7 +98,6 @@ def test_open_tells_whom_it_fenced(
         return [Opening("node1.example.com", exclusive=True, since="2026-11-20T10:00:00Z")]
 
     monkeypatch.setattr(opening, "open_volume", open_volume)
-    monkeypatch.setattr(mark, "refuse_use", lambda volume, settings: None)
     assert provider.main("open", {**ENV, "VOL_OPEN_EXCLUSIVE": word}) == 0
     assert capsys.readouterr() == (
         "",

@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple
 
 from archipelago.migrating import place
 from archipelago.migrating.steps import Phase
-from archipelago.parameters import Settings
-from archipelago.store import Store, opened
+from archipelago.store import Store
 from ganeti_cloud.errors import StorageError
 
 
@@ -62,12 +61,6 @@ def refuse_moving(store: Store, volume: str) -> None:
         hint=f"`archipelago volume migrate {volume}` on the node of its instance (begun on {mark.host}) finishes it, "
         "and with --abort undoes it",
     )
-
-
-def refuse_use(volume: str, settings: Settings) -> None:
-    """The same, of the volume in the store that *settings* name."""
-    with opened(settings) as store:
-        refuse_moving(store, volume)
 
 
 def other_side(store: Store, volume: str) -> Mapping[str, str] | None:
