@@ -28,11 +28,12 @@ _PATIENCE_S = 3.0
 _LOOK_S = 0.5
 
 
-def open_volume(volume: str, settings: Settings, *, exclusive: bool) -> list[Opening]:
+def open_volume(volume: str, settings: Settings, *, exclusive: bool, by_mover: bool = False) -> list[Opening]:
     """Have *volume* open on this node, by a mapping that the store accepts; returns whom that has fenced.
 
     A mapping that was fenced, or died, is made anew under the same device. Raises StorageError when that cannot be,
-    and what :meth:`archipelago.store.Openings.open_volume` does.
+    and what :meth:`archipelago.store.Openings.open_volume` does; also, to all but the one that moves it (*by_mover*),
+    when the volume is moving.
     """
     with locked(volume), opened(settings) as store:
         _mark(volume)
@@ -40,7 +41,8 @@ def open_volume(volume: str, settings: Settings, *, exclusive: bool) -> list[Ope
         if not result.served:
             _heal(store, volume)
         # Only now: whoever begins to move a volume that nobody has open sees this opening, or is seen here.
-        mark.refuse_moving(store, volume)
+        if not by_mover:
+            mark.refuse_moving(store, volume)
         return result.fenced
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ JOB_S = 300.0
 BOOT_S = 240.0
 INSTANCE = "inst7.lab.test"
 RBD, FAST, FILE = "rados:rbd", "rados:labfast", "file:moved"
-PLACES = (RBD, FAST, FILE)
 MIGRATE = ["archipelago", "volume", "migrate"]
 INTERRUPTING = Path(__file__).with_name("interrupting.py")
 
@@ -36,16 +36,17 @@ class Guest:
     """An instance whose guest writes to its second disk, the volume that is moved."""
 
     lab: Lab
+    node: Node
     boot_volume: str
     volume: str
 
     def gnt(self, command: str, *arguments: str) -> str:
         return self.lab.master.run(["gnt-instance", command, *arguments, INSTANCE], timeout_s=JOB_S)
 
-    @property
-    def node(self) -> Node:
-        """Where Ganeti has the instance."""
-        return self.lab.node(self.gnt("list", "--no-headers", "-o", "pnode").strip().partition(".")[0])
+    def live_migrate(self) -> None:
+        """Have Ganeti take the instance to another node."""
+        self.gnt("migrate", "-f")
+        self.node = self.lab.node(self.gnt("list", "--no-headers", "-o", "pnode").strip().partition(".")[0])
 
     def migrate(self, *arguments: str) -> Result:
         return call(self.node, [*MIGRATE, self.volume, *arguments], timeout_s=JOB_S)
@@ -59,14 +60,10 @@ class Guest:
 
     def places(self) -> list[str]:
         """The places where there is a volume of this name."""
-        found = []
-        for place in PLACES:
-            driver, _, pool = place.partition(":")
-            listed = self.lab.node(1).run(
-                ["archipelago", "--driver", driver, "--pool", pool, "volume", "list"], timeout_s=60
-            )
-            found += [place] if self.volume in listed.split() else []
-        return found
+        store = self.lab.node(STORE)
+        found = [place for place in (RBD, FAST) if self.volume in store.run(["rbd", "ls", place[6:]], timeout_s=60)]
+        records = self.lab.places.shared / "archipelago/moved/volumes"
+        return [*found, *([FILE] if (records / f"{self.volume}.json").exists() else [])]
 
     def other(self) -> str:
         """The pool of Ceph where the volume is not."""
@@ -83,8 +80,10 @@ class Guest:
 
     def unharmed(self, since: GuestReport | None = None) -> GuestReport:
         """Hear that the guest has written and verified something more, and missed nothing."""
+        end = time.monotonic() + BOOT_S
         heard = self.hear()
         while heard.writes < (since.writes if since else 0) + 10 or heard.verified == 0:
+            assert time.monotonic() < end, heard
             heard = self.hear()
         assert (heard.mismatches, heard.errors) == (0, 0)
         return heard
@@ -120,7 +119,7 @@ def guest(lab: Lab) -> Iterator[Guest]:
         argv += ["--disk", "0:size=64M,provider=archipelago,origin=moving", "--disk", "1:size=64M,provider=archipelago"]
         lab.master.run([*argv, INSTANCE], timeout_s=JOB_S)
         volumes = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"].values()
-        yield Guest(lab, *sorted((disk["logical_id"][1] for disk in volumes), key=lambda name: name[-1]))
+        yield Guest(lab, lab.node(2), *sorted((disk["logical_id"][1] for disk in volumes), key=lambda name: name[-1]))
         if INSTANCE in lab.master.run(["gnt-instance", "list", "--no-headers", "-o", "name"], timeout_s=JOB_S):
             lab.master.run(["gnt-instance", "remove", "-f", "--shutdown-timeout=1", INSTANCE], timeout_s=JOB_S)
     store.run(["ceph", "osd", "pool", "delete", "labfast", "labfast", "--yes-i-really-really-mean-it"], timeout_s=60)
@@ -154,7 +153,7 @@ def test_a_volume_moves_to_a_shared_folder_and_back(guest: Guest) -> None:
     there = guest.migrate("--to", FILE)
     assert there.status == 0, there
     guest.is_whole_at(FILE)
-    guest.gnt("migrate", "-f")
+    guest.live_migrate()
     on_files = guest.unharmed(before)
     guest.is_whole_at(FILE)
     back = guest.migrate("--to", RBD)

@@ -208,6 +208,18 @@ def test_unmap_ends_the_daemon(fake_tool: FakeTools, way: FuseLoop, run_folder: 
         assert list(run_folder.iterdir()) == []
 
 
+def test_unmap_in_one_place_leaves_the_same_volume_in_another(
+    fake_tool: FakeTools, way: FuseLoop, run_folder: Path
+) -> None:
+    """While a volume moves, this node has it in both places."""
+    path = run_folder / f"{VOLUME}.0123abcd.raw"
+    path.touch()
+    with daemon(path) as pid:
+        assert way.unmap(SETTINGS._replace(pool="ssd"), VOLUME) is False
+        assert (path.exists(), content_of(f"/proc/{pid}/stat") is not None) == (True, True)
+        assert way.unmap(SETTINGS, VOLUME) is True
+
+
 def test_resized_tells_the_daemon_and_the_loop_device(
     fake_tool: FakeTools, way: FuseLoop, run_folder: Path, block: Path
 ) -> None:

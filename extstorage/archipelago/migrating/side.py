@@ -52,7 +52,7 @@ class Side:
 
     def open(self) -> None:
         """Have the volume open on this node and on no other: one that had it and died, or was cut off, is fenced."""
-        opening.open_volume(self.volume, self._settings, exclusive=True)
+        opening.open_volume(self.volume, self._settings, exclusive=True, by_mover=True)
 
     def detach(self) -> None:
         """Take the volume from this node, and close it."""
