@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import time
@@ -37,7 +38,7 @@ def _follow(client: Client, layout: Layout, volume: str, chain: Chain) -> str:
     """The block node of the top of *chain*, which is now what is exported."""
     [node] = [export["node-name"] for export in client.execute("query-block-exports") if export["id"] == "volume"]
     nodes = client.execute("query-named-block-nodes", {"flat": True})
-    [path] = [entry["file"] for entry in nodes if entry["node-name"] == node]
+    [path] = [_path(entry["file"]) for entry in nodes if entry["node-name"] == node]
     top, *below = (layout.data(file) for file in chain)
     if path == top:
         return str(node)
@@ -47,6 +48,14 @@ def _follow(client: Client, layout: Layout, volume: str, chain: Chain) -> str:
     client.execute("blockdev-add", {**drive(top, new), "backing": None})
     client.execute("blockdev-snapshot", {"node": node, "overlay": new}, timeout_s=_STEP_S)
     return new
+
+
+def _path(named: str) -> str:
+    """The file of a block node that QEMU has *named*: by its path, or with all options when it was given a backing
+    node by hand."""
+    if not named.startswith("json:"):
+        return named
+    return str(json.loads(named.removeprefix("json:"))["file"]["filename"])
 
 
 def flatten(layout: Layout, volume: str, chain: Chain, progress: Progress) -> None:
