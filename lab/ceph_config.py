@@ -96,7 +96,7 @@ def server_conf(plan: CephPlan) -> str:
     osd = {
         "osd_data": f"{DATA}/osd$id",
         "osd_objectstore": "memstore" if plan.in_memory else "bluestore",
-        "memstore_device_bytes": "4G",
+        "memstore_device_bytes": "8G",
         "bluestore_block_size": "20G",  # a sparse file
         "bluestore_fsck_on_mount": "false",
         "bluestore_fsck_on_mkfs": "false",

@@ -76,7 +76,9 @@ def init(node: Node, release: Release, *, kvm: bool) -> None:
     """Make a cluster of *node* alone."""
     node.run(init_command(release, kvm=kvm), timeout_s=_GNT_S)
     users = f"{RAPI_USER} {{CLEARTEXT}}{RAPI_PASSWORD} write\n"
-    node.write("/var/lib/ganeti/rapi/users", users, mode="0640", owner="gnt-rapi:gnt-masterd")
+    # Renamed, because the daemon reads the file once when it sees it, and may not before it has its owner.
+    node.write("/var/lib/ganeti/rapi/users.new", users, mode="0640", owner="gnt-rapi:gnt-masterd")
+    node.run(["mv", "/var/lib/ganeti/rapi/users.new", "/var/lib/ganeti/rapi/users"], timeout_s=20)
 
 
 def join(boss: Node, nodes: Sequence[Node]) -> list[str]:

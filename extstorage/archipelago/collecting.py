@@ -12,14 +12,17 @@ import time
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from archipelago.catalogue import removing
 from archipelago.ganeti.usage import Usage
 from archipelago.store import Store, TrashRecord, VolumeRecord
 from ganeti_cloud.errors import RequestError
+from ganeti_cloud.image import SHORT
 
 # The clocks of the nodes and of Ceph may differ by so much.
 _CLOCKS_S = 300.0
 
-# What to do with a finding: into the trash, sweep up, remove for good, nothing.
+# What to do with a finding: into the trash, sweep up, remove for good, nothing. Contents of images are removed by
+# :func:`contents` itself.
 Action = Literal["trash", "sweep", "purge", "stays"]
 
 
@@ -89,6 +92,17 @@ def expired(entries: list[TrashRecord], now: float) -> list[Finding]:
         else Finding("purge", entry.name, f"in the trash since {entry.removed}, expired at {entry.kept_until}", entry)
         for entry in entries
         if _seconds(entry.kept_until) <= now
+    ]
+
+
+def contents(store: Store, *, dry_run: bool) -> list[Finding]:
+    """The contents of images that no name stands for and nobody shares; they are removed unless *dry_run*.
+
+    A content that is being imported is none of them: it is stored and gets its name in one step.
+    """
+    return [
+        Finding("purge", f"{content.holder}@{content.snapshot[:SHORT]}", "no image has this content, and no clone")
+        for content in removing.drop_uncatalogued(store, dry_run=dry_run)
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from archipelago.attached import CONFIG_FILE
 from archipelago.parameters import Settings, refuse_unknown
 from archipelago.request import Request
-from archipelago.store import opened
+from archipelago.store import Store, opened
 from ganeti_cloud.deadline import process_limit
 from ganeti_cloud.errors import CloudError, RequestError, StorageError, report
 from ganeti_cloud.volume import MIB, checked_name
@@ -78,19 +78,21 @@ def _detach(request: Request, settings: Settings, env: Mapping[str, str]) -> str
 def _remove(request: Request, settings: Settings, env: Mapping[str, str]) -> str:
     from archipelago import attaching
 
-    for place in [*_other_sides(request.volume, settings), settings]:
-        attaching.detach(request.volume, place)
-        with opened(place) as store:
-            store.remove(request.volume)
+    with opened(settings) as store:
+        for place in _other_sides(store, request.volume):
+            attaching.detach(request.volume, place)
+            with opened(place) as other:
+                other.remove(request.volume)
+        attaching.detach(request.volume, settings)
+        store.remove(request.volume)
     return ""
 
 
-def _other_sides(volume: str, settings: Settings) -> list[Settings]:
+def _other_sides(store: Store, volume: str) -> list[Settings]:
     """Where else something of *volume* is that goes with it: it is removed in the middle of a move."""
     from archipelago.migrating import mark
 
-    with opened(settings) as store:
-        other = mark.other_side(store, volume)
+    other = mark.other_side(store, volume)
     return [] if other is None else [Settings.load(CONFIG_FILE, other)]
 
 

@@ -130,7 +130,7 @@ class Store:
 
     def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
         """:meth:`objects` when they are as *wanted*, or change no more: what was in a snapshot goes some time later."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         last = self.objects()
         while time.monotonic() < end and last != wanted:
             time.sleep(0.3)

@@ -34,14 +34,9 @@ def disks(lab: Lab) -> Iterator[tuple[str, str]]:
     lab.master.run(["gnt-instance", "modify", "--disk=1:detach", INSTANCE], timeout_s=JOB_S)
     [first, second] = sorted(names, key=lambda name: str(name.rpartition(".")[2]))
     yield first, second
-    lab.master.run(["gnt-instance", "modify", f"--disk=attach:uuid={detached(lab)}", INSTANCE], timeout_s=JOB_S)
     lab.master.run(["gnt-instance", "remove", "-f", INSTANCE], timeout_s=JOB_S)
-
-
-def detached(lab: Lab) -> str:
-    """The UUID of the only disk that no instance has."""
-    script = "jq -r '(.disks | keys) - [.instances[].disks[]] | .[0]' /var/lib/ganeti/config.data"
-    return lab.master.run(["sh", "-c", script], timeout_s=60).strip()
+    # Ganeti 3.0 cannot attach a disk of this template again, and no Ganeti removes a detached one.
+    told(lab.master, "volume", "remove", "--force", second)
 
 
 @pytest.fixture

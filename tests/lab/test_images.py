@@ -13,7 +13,7 @@ import pytest
 
 from lab.ceph import data_bytes
 from lab.lab import Lab
-from tests.lab.support import MIB, Archipelago, Provider, Put, Store, call
+from tests.lab.support import MIB, Archipelago, Provider, Put, Store, call, told
 
 pytestmark = pytest.mark.lab
 
@@ -148,6 +148,24 @@ def test_an_image_goes_before_its_clones(
     if clone_format == "1":
         # uncatalogued, it is found by its content, and goes with the name that it gets
         assert archipelago.json("image", "import", "back", put("v1.raw", content))["blocks_written"] == 0
+
+
+@pytest.mark.parametrize("clone_format", ["1"], indirect=True)
+def test_a_content_without_a_name_goes_when_its_clones_are_gone(
+    archipelago: Archipelago, put: Put, content: bytes, provider: Provider, clone_format: str, store: Store
+) -> None:
+    archipelago.ok("image", "import", "nameless", put("v1.raw", content))
+    provider.parameters["origin"] = "nameless"
+    provider.ok("create", VOL_SIZE="64")
+    archipelago.ok("image", "remove", "nameless")
+
+    def collected(*arguments: str) -> list[str]:
+        return [each["action"] for each in told(provider.node, "gc", *arguments) if each["name"].startswith("image.")]
+
+    assert collected() == []
+    provider.ok("remove")
+    assert (collected("--dry-run"), collected(), collected()) == (["purge"], ["purge"], [])
+    assert store.names() == []
 
 
 def test_versions_are_removed_one_by_one(archipelago: Archipelago, put: Put, content: bytes, store: Store) -> None:

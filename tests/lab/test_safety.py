@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.console import GuestReport
+from lab.console import GuestReport, guest_report
 from lab.golden import golden
 from lab.guest import WRITER
 from lab.guest_writer import MOST_SLOTS
@@ -21,7 +21,7 @@ from lab.lab import Lab
 from lab.node import Node
 from lab.timeline import Timeline
 from tests.lab.support import Provider, Store, call, imported
-from tests.lab.test_instance import Instance
+from tests.lab.test_instance import BOOT_S, Instance
 
 pytestmark = pytest.mark.lab
 
@@ -225,18 +225,15 @@ class Guest:
     store: Store
     volume: str
 
-    def hear(self) -> GuestReport:
-        """What it says next, which must be nothing bad of its disk."""
-        report = self.instance.hear()
-        assert (report.mismatches, report.errors) == (0, 0), report
-        return report
-
     def writes_on(self, verified: int = 0) -> GuestReport:
         """Its report when it has made some more writes, and *verified* so many slots."""
-        first = self.hear()
+        node = self.instance.primary
+        first = report = guest_report(node, self.instance.name, timeout_s=BOOT_S)
         end = time.monotonic() + PATIENCE_S
-        while (report := self.hear()).writes < first.writes + 20 or report.verified < first.verified + verified:
+        while report.writes < first.writes + 20 or report.verified < first.verified + verified:
             assert time.monotonic() < end, f"the guest has stopped to write: {report}"
+            report = guest_report(node, self.instance.name, timeout_s=PATIENCE_S)
+        assert (report.mismatches, report.errors) == (0, 0), report
         return report
 
     def left_on(self, node: Node) -> str:

@@ -156,7 +156,7 @@ def test_what_is_below_an_overlay_stays_until_the_last_one_is_gone(
 def test_a_parent_that_is_too_large_or_not_there(store: FileStore, reflinks: None) -> None:
     store.create("v", 3 * MIB, None, "")
     store.take_snapshot("v", "s1")
-    with pytest.raises(RequestError, match="^snapshot:v@s1 is 3 MiB large and does not fit into 2 MiB$"):
+    with pytest.raises(RequestError, match="^snapshot:v@s1 is 3 MiB large and does not fit into a disk of 2 MiB$"):
         store.create("clone", 2 * MIB, Parent("snapshot:v@s1", "v", "s1", of_image=False), "")
     with pytest.raises(RequestError, match="^there is no snapshot s2 of a volume v$"):
         store.create("clone", 3 * MIB, Parent("snapshot:v@s2", "v", "s2", of_image=False), "")

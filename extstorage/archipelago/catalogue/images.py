@@ -26,13 +26,14 @@ def parent(text: str, version: Version) -> Parent:
     return Parent(text, version.holder, version.snapshot, of_image=True)
 
 
-def refuse_too_large(name: str, size: int, *, at_most: int) -> None:
-    """Raise RequestError when the image *name* of *size* does not fit into a disk of *at_most*. Sizes are in bytes."""
-    if size > at_most:
-        needed = -(-size // MIB)
+def refuse_too_large(parent: Parent, needed: int, *, at_most: int) -> None:
+    """Raise RequestError when *parent*, which is *needed* bytes large, does not fit into a disk of *at_most*."""
+    if needed > at_most:
+        needed_mib = -(-needed // MIB)
+        what = f"image {parent.text}" if parent.of_image else parent.text
         raise RequestError(
-            f"image {name} is {needed} MiB large and does not fit into a disk of {at_most // MIB} MiB",
-            hint=f"give the disk size={needed}M or more",
+            f"{what} is {needed_mib} MiB large and does not fit into a disk of {at_most // MIB} MiB",
+            hint=f"give the disk size={needed_mib}M or more",
         )
 
 

@@ -105,6 +105,7 @@ def _connected(server: Server, path: str) -> nbd.NBD:
     end = time.monotonic() + _START_S
     while True:
         handle = nbd.NBD()  # one that could not connect cannot try again
+        handle.set_pread_initialize(False)  # what a read did not fill is an error, and looked at by nobody
         handle.add_meta_context(_CONTEXT)
         try:
             handle.connect_unix(path)

@@ -51,9 +51,17 @@ def gc(dry_run: bool, older: str, as_json: bool) -> None:
         names = store.names()  # before Ganeti is asked: a disk that is made meanwhile is not on this list
         found = collecting.found(store, names, usage.asked(store.settings), older_s)
         outcome = found if dry_run else [_collected(store, finding) for finding in found]
+        outcome += _contents(store, dry_run)
     rows = [((_PLANNED if dry_run else _DONE)[each.action], each.name, each.why) for each in outcome]
     value = [{"action": each.action, "name": each.name, "why": each.why} for each in outcome]
     say(as_json, value, table(("ACTION" if dry_run else "DONE", "NAME", "WHY"), rows))
+
+
+def _contents(store: Store, dry_run: bool) -> list[Finding]:
+    try:
+        return collecting.contents(store, dry_run=dry_run)
+    except StorageError as err:  # such as by a cluster that may only read the pool of the images
+        return [Finding("stays", "contents of images", one_line(str(err)))]
 
 
 def _collected(store: Store, finding: Finding) -> Finding:

@@ -6,16 +6,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import click
 
-from archipelago.catalogue import exporting, fetching, formats, hashing, importing, qemu_img, records
+from archipelago.catalogue import exporting, fetching, formats, hashing, importing, qemu_img, raw, records
 from archipelago.cli import common
 from archipelago.cli.common import json_option, shown_size
 from archipelago.cli.progress import Progress
-from archipelago.store import opened
+from archipelago.store import Reader, opened
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SHORT, checked_name, parse_snapshot
 
@@ -113,13 +113,19 @@ def _hashed(
     source: str, format_name: str | None, checksum: fetching.Checksum | None, limit: int, progress: Progress
 ) -> Iterator[importing.Source]:
     """*source*, hashed, for as long as the block lasts."""
-    from archipelago.catalogue import nbd_server  # libnbd is not needed for anything else
-
     with fetching.fetched(source, checksum, limit, progress.show) as path:
         examined = qemu_img.examine(path, format_name, limit, fetching.shown(source))
-        with nbd_server.opened(examined) as reader:
+        with _reader(examined) as reader:
             hashes = hashing.hashes(reader, lambda percent: progress.show("hashing", percent))
             yield importing.Source(reader, hashes, examined.format, examined.shown)
+
+
+def _reader(source: qemu_img.Source) -> AbstractContextManager[Reader]:
+    if source.format == "raw":
+        return raw.opened(source)
+    from archipelago.catalogue import nbd_server  # libnbd is not needed for anything else
+
+    return nbd_server.opened(source)
 
 
 def _tell_plan(name: str, content: importing.Source, changed: int, blocks: int, *, as_json: bool) -> None:

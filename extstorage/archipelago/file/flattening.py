@@ -43,7 +43,7 @@ def flatten(layout: Layout, name: str, progress: Progress) -> None:
 def _while_attached(layout: Layout, name: str, record: Record, progress: Progress) -> None:
     from archipelago.file import live
 
-    live.flatten(layout, name, record.chain[0], progress)
+    live.flatten(layout, name, record.chain, progress)
     with named(layout, name):
         record = require(layout, name)
         if live.is_whole(layout, record.chain[0]):

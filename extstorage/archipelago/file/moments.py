@@ -25,6 +25,7 @@ def moment(layout: Layout, record: Record, name: str) -> Iterator[tuple[Chain, b
     if not hosts or data.format_of(record.chain[0]) == "raw":
         with data.drafted(layout, name, data.format_of(record.chain[0])) as file:
             if data.make_reflink(layout, file, record.chain[0]):
+                data.make_durable(layout, file)
                 yield (file, *record.chain[1:]), True
                 return
     if hosts and hosts != [openings.this_host()]:
@@ -42,8 +43,9 @@ def _go_on_above(layout: Layout, record: Record, *, attached: bool) -> None:
     with data.drafted(layout, record.name, "qcow2") as file:
         data.make_overlay(layout, file, record.chain[0], size)
         # First the record: dies this process now, the volume still holds all that is written, wherever it is written.
-        records.write(layout, "volumes", record._replace(chain=(file, *record.chain)))
+        chain = (file, *record.chain)
+        records.write(layout, "volumes", record._replace(chain=chain))
     if attached:
         from archipelago.file import live
 
-        live.follow(layout, record.name, file)
+        live.follow(layout, record.name, chain)

@@ -53,16 +53,6 @@ def parent_of(settings: Settings, parent: Parent) -> tuple[Layout, Saved]:
     return layout, saved
 
 
-def _refuse_too_small(parent: Parent, needed: int, size: int) -> None:
-    if parent.of_image:
-        images.refuse_too_large(parent.text, needed, at_most=size)
-    elif needed > size:
-        raise RequestError(
-            f"{parent.text} is {-(-needed // MIB)} MiB large and does not fit into {size // MIB} MiB",
-            hint=f"give the volume {-(-needed // MIB)} MiB or more",
-        )
-
-
 def create(settings: Settings, name: str, size: int, parent: Parent | None, cluster: str) -> None:
     """See :meth:`archipelago.store.Volumes.create`.
 
@@ -81,7 +71,7 @@ def create(settings: Settings, name: str, size: int, parent: Parent | None, clus
         holder, _ = parent_of(settings, parent)
         with referring(holder):
             _, saved = parent_of(settings, parent)
-            _refuse_too_small(parent, saved.size, size)
+            images.refuse_too_large(parent, saved.size, at_most=size)
             with data.duplicate(layout, name, saved.chain, size) as chain:
                 record = Record(name, chain, now(), now(), origin=parent.text, cluster=cluster)
                 records.write(layout, "volumes", record)

@@ -15,9 +15,9 @@ import rados
 import rbd
 
 from archipelago.rados import contents
+from archipelago.rados.cataloguing import locked
 from archipelago.rados.cluster import Cluster
 from archipelago.rados.publishing import exists, rename, unfinished
-from archipelago.rados.records import locked
 from archipelago.store import Content
 from ganeti_cloud.image import BLOCK
 

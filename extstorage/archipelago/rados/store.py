@@ -170,9 +170,9 @@ class RadosStore:
         return records.swap_record(self.cluster, name, old, new)
 
     def catalogue_locked(self) -> AbstractContextManager[None]:
-        from archipelago.rados import records
+        from archipelago.rados import cataloguing
 
-        return records.locked(self.cluster)
+        return cataloguing.locked(self.cluster)
 
     def drafted(self, name: str, sha256: str, size: int, base: Content | None) -> AbstractContextManager[Draft]:
         from archipelago.rados import drafts

@@ -53,7 +53,7 @@ def _make(cluster: Cluster, name: str, size: int, parent: Parent | None, ganeti:
         _clone(cluster, parent, draft)
         with rbd.Image(cluster.pool, draft) as image:
             # Asked of the clone, which is open anyway: opening the image just for its size would cost 10 ms.
-            refuse_too_small(parent, image.size(), size)
+            images.refuse_too_large(parent, image.size(), at_most=size)
             if image.size() < size:
                 image.resize(size)
         note_clone(cluster, draft, {ORIGIN_KEY: parent.text, OWNER_KEY: "", CLUSTER_KEY: ganeti, ADOPTED_KEY: ""})
@@ -200,17 +200,6 @@ def missing(cluster: Cluster, name: str) -> RequestError:
         f"there is no volume {name} in {where}",
         hint="`archipelago volume list` lists what there is; see archipelago.toml(5) for where it is looked for",
     )
-
-
-def refuse_too_small(parent: Parent, needed: int, size: int) -> None:
-    """Raise RequestError when what is *needed* for *parent* does not fit into *size*."""
-    if parent.of_image:
-        images.refuse_too_large(parent.text, needed, at_most=size)
-    elif needed > size:
-        raise RequestError(
-            f"{parent.text} is {-(-needed // MIB)} MiB large and does not fit into {size // MIB} MiB",
-            hint=f"give the volume {-(-needed // MIB)} MiB or more",
-        )
 
 
 def _identity(cluster: Cluster, name: str) -> str:
