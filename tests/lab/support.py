@@ -56,6 +56,13 @@ def told(node: Node, *arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
+def volumes_of(lab: Lab, instance: str) -> list[str]:
+    """The volumes of the disks of *instance*, in order, as Ganeti's configuration has them."""
+    config = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))
+    [disks] = [each["disks"] for each in config["instances"].values() if each["name"] == instance]
+    return [config["disks"][uuid]["logical_id"][1] for uuid in disks]
+
+
 @contextmanager
 def imported(lab: Lab, name: str, path: Path) -> Iterator[None]:
     """The file *path* is the image *name* for a while."""

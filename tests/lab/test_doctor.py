@@ -197,7 +197,9 @@ def test_the_folder_of_the_driver_file(lab: Lab) -> None:
         assert findings(node, status=1)["folder"][:2] == ("FAIL", "there is no folder /srv/nowhere")
     with configured(node, '[storage]\ndriver = "file"\n[file]\nfolder = "/srv/shared"\n'):
         before = node.run(["ls", "-A", "/srv/shared"], timeout_s=30)
-        found = findings(node, status=0)
+        sound = lab.spec.release is not Release.BOOKWORM  # whose QEMU is not fit for it
+        found = findings(node, status=0 if sound else 1)
+        assert (found["QEMU"][0] == "OK") is sound
         assert node.run(["ls", "-A", "/srv/shared"], timeout_s=30) == before
     assert {name: found[name][0] for name in ("folder", "locks", "clones", "overlays")} == dict.fromkeys(
         ("folder", "locks", "clones", "overlays"), "OK"

@@ -17,7 +17,7 @@ from lab.lab import Lab
 from lab.node import Node
 from lab.spec import STORE
 from lab.timeline import Timeline
-from tests.lab.support import Result, call, imported
+from tests.lab.support import Result, call, imported, volumes_of
 
 pytestmark = pytest.mark.lab
 
@@ -99,8 +99,7 @@ def guest(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]
         lab.master.run(
             [*argv, "--disk", "1:size=32M,provider=archipelago,origin=quiet-disk", INSTANCE], timeout_s=JOB_S
         )
-        disks = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"].values()
-        [volume] = [disk["logical_id"][1] for disk in disks if disk["logical_id"][1].endswith(".disk1")]
+        _, volume = volumes_of(lab, INSTANCE)
         guest_report(node, INSTANCE, timeout_s=240)
         yield Guest(lab, node, volume)
         for name in ("powercut", "quiet", "agentless"):

@@ -183,7 +183,7 @@ def test_both_clusters_use_the_image_and_all_verbs(
         copy.ok("remove")
         provider.ok("grow", VOL_NEW_SIZE="12")
         for verb in ("open", "close", "detach", "detach"):
-            provider.ok(verb)
+            provider.ok(verb, VOL_OPEN_EXCLUSIVE="True")
 
 
 def test_a_cluster_may_make_blank_volumes_trash_them_and_fence(tenants: tuple[Tenant, Tenant]) -> None:
@@ -219,7 +219,8 @@ def test_who_looks_after_the_images_sees_clones_but_no_content(
     tenants: tuple[Tenant, Tenant], volumes: tuple[Provider, Provider], images: Node
 ) -> None:
     info = images.run(["archipelago", "image", "info", "--json", "shared"], timeout_s=60)
-    assert all(f'"{provider.volume}"' in info for provider in volumes)
+    for tenant, provider in zip(tenants, volumes, strict=True):
+        assert f'"{tenant.place}/{provider.volume}"' in info
     for tenant, provider in zip(tenants, volumes, strict=True):
         export = ["rbd", "--id", "images", "export", f"{tenant.place}/{provider.volume}", "-"]
         assert "Operation not permitted" in call(images, export).stderr

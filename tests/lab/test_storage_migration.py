@@ -19,7 +19,7 @@ from lab.node import Node
 from lab.spec import STORE, Release
 from lab.timeline import Timeline
 from tests.lab.backends import FOLDER
-from tests.lab.support import Provider, Result, call, imported
+from tests.lab.support import Provider, Result, call, imported, volumes_of
 
 pytestmark = pytest.mark.lab
 
@@ -118,8 +118,7 @@ def guest(lab: Lab) -> Iterator[Guest]:
         argv = ["gnt-instance", "add", "-t", "ext", "-o", "noop", "-n", primary, "--net=0:link=br-lan"]
         argv += ["--disk", "0:size=64M,provider=archipelago,origin=moving", "--disk", "1:size=64M,provider=archipelago"]
         lab.master.run([*argv, INSTANCE], timeout_s=JOB_S)
-        volumes = json.loads(lab.master.run(["cat", "/var/lib/ganeti/config.data"], timeout_s=60))["disks"].values()
-        yield Guest(lab, lab.node(2), *sorted((disk["logical_id"][1] for disk in volumes), key=lambda name: name[-1]))
+        yield Guest(lab, lab.node(2), *volumes_of(lab, INSTANCE))
         if INSTANCE in lab.master.run(["gnt-instance", "list", "--no-headers", "-o", "name"], timeout_s=JOB_S):
             lab.master.run(["gnt-instance", "remove", "-f", "--shutdown-timeout=1", INSTANCE], timeout_s=JOB_S)
     store.run(["ceph", "osd", "pool", "delete", "labfast", "labfast", "--yes-i-really-really-mean-it"], timeout_s=60)
@@ -147,6 +146,7 @@ def test_a_volume_moves_while_its_guest_writes(guest: Guest) -> None:
     assert (again.status, "nothing to do" in again.stdout) == (0, True)
 
 
+@pytest.mark.driver_file
 def test_a_volume_moves_to_a_shared_folder_and_back(guest: Guest) -> None:
     """With the instance on another node in between: a volume that has moved is whole, and no overlay."""
     before = guest.hear()

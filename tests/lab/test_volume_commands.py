@@ -38,14 +38,14 @@ def clones(provider: Provider) -> Iterator[Callable[[str], Provider]]:
 def fill(provider: Provider, device: str, mib: int = 1) -> str:
     """Write random data to the beginning of *device*; its SHA-256."""
     script = f"head -c {mib}M /dev/urandom > /tmp/fill; dd if=/tmp/fill of={device} bs=1M oflag=direct conv=fsync"
-    call(provider.node, ["sh", "-c", script])
-    return call(provider.node, ["sha256sum", "/tmp/fill"]).stdout.split()[0]
+    provider.node.run(["sh", "-ec", script], timeout_s=120)
+    return provider.node.run(["sha256sum", "/tmp/fill"], timeout_s=60).split()[0]
 
 
 def begins(provider: Provider, volume: str, mib: int = 1) -> str:
     """The SHA-256 of the beginning of *volume*, as Ceph's own tool reads it."""
     script = f"rbd export --no-progress {volume} /tmp/export; head -c {mib}M /tmp/export | sha256sum; rm /tmp/export"
-    return call(provider.node, ["sh", "-c", script]).stdout.split()[0]
+    return provider.node.run(["sh", "-ec", script], timeout_s=120).split()[0]
 
 
 def test_a_new_volume_is_described(provider: Provider, lab: Lab) -> None:

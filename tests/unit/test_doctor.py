@@ -305,18 +305,23 @@ FOLDER = FolderFacts("/srv/a", True, Mount("/srv/a", "nfs4", frozenset({"rw"})),
 @pytest.mark.parametrize(
     ("facts", "states"),
     [
-        pytest.param(FOLDER, [("folder", OK), ("locks", OK), ("clones", OK)], id="fine"),
+        pytest.param(FOLDER, [("folder", OK), ("locks", OK), ("clones", OK), ("QEMU", OK)], id="fine"),
         pytest.param(FOLDER._replace(exists=False), [("folder", FAIL)], id="absent"),
         pytest.param(FOLDER._replace(trouble="Read-only file system"), [("folder", FAIL)], id="read-only"),
         pytest.param(
             FOLDER._replace(mount=Mount("/srv", "nfs", frozenset({"rw", "nolock"}))),
-            [("folder", OK), ("locks", FAIL), ("clones", OK)],
+            [("folder", OK), ("locks", FAIL), ("clones", OK), ("QEMU", OK)],
             id="locks of this node alone",
         ),
         pytest.param(
             FOLDER._replace(mount=Mount("/", "ext4", frozenset())),
-            [("folder", WARN), ("locks", OK), ("clones", OK)],
+            [("folder", WARN), ("locks", OK), ("clones", OK), ("QEMU", OK)],
             id="not mounted",
+        ),
+        pytest.param(
+            FOLDER._replace(qemu="QEMU 7.2.22 is not sound"),
+            [("folder", OK), ("locks", OK), ("clones", OK), ("QEMU", FAIL)],
+            id="unsound QEMU",
         ),
     ],
 )

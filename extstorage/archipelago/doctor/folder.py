@@ -8,6 +8,7 @@ import os
 import tempfile
 from typing import NamedTuple
 
+from archipelago.file import qemu
 from archipelago.parameters import Settings
 from ganeti_cloud.checkup import Check, State
 
@@ -27,13 +28,15 @@ class Mount(NamedTuple):
 
 
 class FolderFacts(NamedTuple):
-    """What was seen of the folder. *trouble* is what writing or locking ended in, empty when both worked."""
+    """What was seen of the folder. *trouble* is what writing or locking ended in, empty when both worked; *qemu* is
+    what is wrong with the QEMU of this node, if anything is."""
 
     folder: str
     exists: bool
     mount: Mount
     trouble: str
     reflinks: bool
+    qemu: str | None = None
 
 
 def look(settings: Settings) -> FolderFacts:
@@ -43,7 +46,7 @@ def look(settings: Settings) -> FolderFacts:
     trouble, reflinks = _try(folder) if exists else ("", False)
     with open("/proc/self/mounts", encoding="utf-8") as stream:
         mounts = stream.read()
-    return FolderFacts(folder, exists, mount_of(folder, mounts), trouble, reflinks)
+    return FolderFacts(folder, exists, mount_of(folder, mounts), trouble, reflinks, qemu.fault())
 
 
 def mount_of(path: str, mounts: str) -> Mount:
@@ -81,7 +84,7 @@ def checks(facts: FolderFacts) -> list[Check]:
     if facts.trouble:
         text = f"{facts.folder} cannot be written to and locked: {facts.trouble}"
         return [Check("folder", State.FAIL, text, "see `mount`; root of this node must be allowed to write there")]
-    return [_shared(facts), _locks(facts), _clones(facts)]
+    return [_shared(facts), _locks(facts), _clones(facts), _qemu(facts)]
 
 
 def _shared(facts: FolderFacts) -> Check:
@@ -97,6 +100,12 @@ def _locks(facts: FolderFacts) -> Check:
         text = f"{facts.mount.folder} is mounted with {', '.join(local)}: other nodes do not see this node's locks"
         return Check("locks", State.FAIL, text, "mount it without that option; nfs(5)")
     return Check("locks", State.OK, "can be taken")
+
+
+def _qemu(facts: FolderFacts) -> Check:
+    if facts.qemu:
+        return Check("QEMU", State.FAIL, facts.qemu, "upgrade to Debian 13 or a newer QEMU, or use the driver rados")
+    return Check("QEMU", State.OK, "keeps parallel writes to a file apart")
 
 
 def _clones(facts: FolderFacts) -> Check:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from archipelago.file import data, openings
+from archipelago.file import data, openings, qemu
 from archipelago.file.layout import of_volumes, prepared
 from archipelago.file.locks import named
 from archipelago.file.volumes import require
@@ -22,8 +22,9 @@ def served(settings: Settings, volume: str) -> Iterator[list[str]]:
     """The daemon's command line, up to its name and the drive, to be run within the block.
 
     It holds a lock for as long as it lives: util-linux's flock takes it and turns into the daemon, which inherits it.
-    Raises StorageError when the volume is an overlay that another node has attached.
+    Raises StorageError when this node's QEMU is not sound, or the volume is an overlay that another node has attached.
     """
+    qemu.refuse_unsound()
     layout = prepared(of_volumes(settings))
     with named(layout, volume):
         head = require(layout, volume).chain[0]

@@ -43,7 +43,10 @@ class FileStore:
         return prepared(of_images(self.settings))
 
     def check(self) -> None:
+        from archipelago.file import qemu
+
         self._volumes  # noqa: B018 - looking for it is the check
+        qemu.refuse_unsound()
 
     def create(self, name: str, size: int, parent: Parent | None, cluster: str) -> None:
         volumes.create(self.settings, name, size, parent, cluster)
