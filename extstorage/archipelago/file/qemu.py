@@ -2,9 +2,10 @@
 """Which QEMU can be trusted with a volume in a file.
 
 The FUSE export of older QEMU hands its one request buffer to the block layer, and reads the next request into it
-while a write still waits ("fuse: Copy write buffer content before polling" mends it). Over a file the data of parallel writes
-get mixed up: of 1,024 blocks that 16 writers wrote at once, QEMU 7.2.22 stored half wrongly, and 10.0.13 none. A volume
-in RADOS is not harmed: librbd copies what it is given before it waits (rbd_disable_zero_copy_writes).
+while a write still waits ("fuse: Copy write buffer content before polling" mends it). Over a file the data of
+parallel writes get mixed up: of 1,024 blocks that 16 writers wrote at once, QEMU 7.2.22 stored half wrongly, and
+10.0.13 none. A volume in RADOS is not harmed: librbd copies what it is given before it waits
+(rbd_disable_zero_copy_writes).
 """
 
 from __future__ import annotations
