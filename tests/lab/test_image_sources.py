@@ -246,7 +246,7 @@ def test_a_pool_that_gets_full_in_mid_import(archipelago: Archipelago, put: Put,
     archipelago.ok("image", "remove", "large")
 
 
-@pytest.mark.parametrize(("verb", "rounds"), [("import", 8), ("sync", 7)])
+@pytest.mark.parametrize(("verb", "rounds"), [("import", 4), ("sync", 4)])
 def test_importers_killed_at_random_moments(
     lab: Lab, archipelago: Archipelago, put: Put, store: Store, content: bytes, verb: str, rounds: int
 ) -> None:
