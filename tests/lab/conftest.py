@@ -71,6 +71,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     # A client that was killed holds its image for 30 s by default; the tests kill some hundred.
     options = (("osd_client_watch_timeout", "2"),)
     made = Lab.up(LabSpec(name=name, release=release, subnet=subnet, nodes=3, ceph_options=options))
+    for node in made.ganeti_nodes:
+        # It would do in the middle of a test what the test is about to do itself.
+        node.run(["systemctl", "stop", "archipelago-maintain.timer"], timeout_s=60)
     yield made
     if not request.config.getoption("--keep"):
         made.down()

@@ -381,7 +381,7 @@ def test_flattening_that_was_cut_short_goes_on_the_next_time(
 
 def test_the_timer_is_on_and_its_service_runs(lab: Lab) -> None:
     node = lab.node(3)
-    node.run(["systemctl", "is-active", "archipelago-maintain.timer"], timeout_s=30)
+    node.run(["systemctl", "is-enabled", "archipelago-maintain.timer"], timeout_s=30)
     node.run(["systemctl", "start", "archipelago-maintain.service"], timeout_s=60)
 
 
