@@ -13,10 +13,12 @@ import rbd
 
 from archipelago.rados import metadata
 from archipelago.rados.cluster import Cluster, explained
-from archipelago.rados.metadata import DEPTH_KEY, image_name
+from archipelago.rados.metadata import DEPTH_KEY, MAP_KEY, image_name
 from archipelago.rados.volumes import DEEP_OBJECT, opened
 from archipelago.store import Progress
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
+
+_OBJECT_MAP = rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
 
 # One chain cannot be longer and open at all.
 _MOST = 1000
@@ -45,26 +47,38 @@ def flatten(cluster: Cluster, name: str, progress: Progress) -> None:
         return 0
 
     with opened(cluster, name) as image:
+        identity = image.id()
+        _drop_object_map(cluster, identity, image)
         try:
-            _mend_object_map(image)
             image.flatten(on_progress=on_progress)
         except rbd.InvalidArgument:
             pass  # it has no parent
         except rbd.Error as err:
             raise explained(err, cluster.settings) from err  # here, so that it does not keep others from their turn
-        identity = image.id()
+        _restore_object_map(cluster, identity, image)
     _done(cluster, identity, 0)
 
 
-def _mend_object_map(image: rbd.Image) -> None:
-    """See that the object map says no more than there is.
+def _drop_object_map(cluster: Cluster, identity: str, image: rbd.Image) -> None:
+    """Take the object map away, and note that it was there.
 
     A client notes an object in the map before it writes it. One that dies in between, in the middle of a flatten or of
     a guest's write, leaves an object noted that is not there. It is still read from the parent then; but the flatten
-    of Ceph 16.2 believes the map, leaves it out, and its data are lost with the parent.
+    of Ceph 16.2 believes the map, leaves it out, and its data are lost with the parent. Rebuilding the map does not
+    take the note away.
     """
-    if image.features() & rbd.RBD_FEATURE_OBJECT_MAP:
+    on = image.features() & _OBJECT_MAP
+    if on:
+        metadata.write(cluster.pool, identity, {MAP_KEY: str(on)})
+        image.update_features(on, False)
+
+
+def _restore_object_map(cluster: Cluster, identity: str, image: rbd.Image) -> None:
+    off = int(metadata.read(cluster.pool, identity).get(MAP_KEY, "0")) & ~image.features()
+    if off:
+        image.update_features(off, True)
         image.rebuild_object_map()
+    metadata.write(cluster.pool, identity, {MAP_KEY: ""})
 
 
 def _done(cluster: Cluster, identity: str, levels: int) -> None:

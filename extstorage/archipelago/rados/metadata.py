@@ -18,6 +18,8 @@ OWNER_KEY = "ganeti-cloud.volume.metadata"
 CLUSTER_KEY = "ganeti-cloud.volume.cluster"
 DEPTH_KEY = "ganeti-cloud.volume.depth"
 ADOPTED_KEY = "ganeti-cloud.volume.adopted"
+# Which features belonging to the object map are off until a flatten has ended.
+MAP_KEY = "ganeti-cloud.volume.object-map"
 
 # More pairs than anybody keeps, and more bytes than they take.
 _PAIRS = 1000
