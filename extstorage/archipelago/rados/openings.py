@@ -21,10 +21,9 @@ import rbd
 
 from archipelago.rados import volumes
 from archipelago.rados.cluster import Cluster, errno_of, holders, host_of
+from archipelago.rados.volumes import OPENING
 from archipelago.store import Opened, Opening
 from ganeti_cloud.errors import StorageError
-
-_KEY = "ganeti-cloud.open."
 
 # A client that was out of reach for all of this time would not learn that it was fenced. Each fenced client is an entry
 # of some hundred bytes in the osdmap for as long.
@@ -103,7 +102,7 @@ def renew(cluster: Cluster, name: str) -> bool:
 def close_volume(cluster: Cluster, name: str) -> None:
     """See :meth:`archipelago.store.Openings.close_volume`."""
     try:
-        cluster.pool.rm_xattr(f"rbd_id.{name}", _KEY + cluster.host)
+        cluster.pool.rm_xattr(f"rbd_id.{name}", OPENING + cluster.host)
     except rados.ObjectNotFound:
         pass
 
@@ -114,7 +113,7 @@ def _entries(cluster: Cluster, name: str) -> list[Entry]:
     except rados.ObjectNotFound:
         volumes.check(cluster, name)
         raise
-    return [decode(key.removeprefix(_KEY), value) for key, value in kept if key.startswith(_KEY)]
+    return [decode(key.removeprefix(OPENING), value) for key, value in kept if key.startswith(OPENING)]
 
 
 def _own(cluster: Cluster, name: str, *, exclusive: bool, since: str) -> Entry:
@@ -126,9 +125,9 @@ def _replaced(cluster: Cluster, name: str, own: Entry, gone: Iterable[Entry], ve
     """Write *own* and remove those *gone*, in one step; False when somebody has changed one since *version*."""
     with rados.WriteOpCtx() as write:
         write.assert_version(version)
-        write.set_xattr(_KEY + own.address, own.encode())
+        write.set_xattr(OPENING + own.address, own.encode())
         for entry in gone:
-            write.rm_xattr(_KEY + entry.address)
+            write.rm_xattr(OPENING + entry.address)
         try:
             cluster.pool.operate_write_op(write, f"rbd_id.{name}")
         except rados.Error as err:

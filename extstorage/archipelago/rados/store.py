@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from archipelago.parameters import Settings
-from archipelago.rados import openings, volumes
+from archipelago.rados import volumes
 from archipelago.rados.cluster import Cluster, connected
 from archipelago.store import (
     Content,
@@ -234,15 +234,23 @@ class RadosStore:
     # Openings
 
     def openings(self, name: str) -> list[Opening]:
+        from archipelago.rados import openings
+
         return openings.openings(self.cluster, name)
 
     def open_volume(self, name: str, *, exclusive: bool) -> Opened:
+        from archipelago.rados import openings
+
         return openings.open_volume(self.cluster, name, exclusive=exclusive)
 
     def renew_opening(self, name: str) -> bool:
+        from archipelago.rados import openings
+
         return openings.renew(self.cluster, name)
 
     def close_volume(self, name: str) -> None:
+        from archipelago.rados import openings
+
         openings.close_volume(self.cluster, name)
 
 

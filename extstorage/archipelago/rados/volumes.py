@@ -23,7 +23,7 @@ from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.volume import MIB, instance_of
 
 # Beside the name of a volume: which hosts have opened it, as Ganeti's scripts told us.
-_OPENING = "ganeti-cloud.open."
+OPENING = "ganeti-cloud.open."
 
 # The volumes that are to be flattened, by the ids of their images.
 DEEP_OBJECT = "ganeti-cloud.flatten"
@@ -174,7 +174,7 @@ def opened(cluster: Cluster, name: str) -> rbd.Image:
 def openers(cluster: Cluster, name: str, watching: list[str]) -> list[str]:
     """The hosts that have volume *name* open, by the addresses of its watchers, or say that they have."""
     kept = cluster.pool.get_xattrs(f"rbd_id.{name}")
-    said = {key.removeprefix(_OPENING) for key, _ in kept if key.startswith(_OPENING)}
+    said = {key.removeprefix(OPENING) for key, _ in kept if key.startswith(OPENING)}
     return sorted(said | {host_of(address) for address in watching})
 
 
