@@ -8,7 +8,6 @@ in the folder that the nodes of a lab share, and so the kernel is one for all of
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,11 +40,11 @@ class Backend(Protocol):
     def names(self) -> list[str]:
         """All volumes, and what holds images."""
 
-    def objects(self) -> Mapping[str, int]:
-        """How much of each kind there is: what is left behind shows here, listed or not."""
+    def objects(self) -> frozenset[str]:
+        """The names of all that is kept: what is left behind shows here, listed or not."""
 
-    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
-        """:meth:`objects` when they are as *wanted*, or change no more."""
+    def leftovers(self, before: frozenset[str]) -> frozenset[str]:
+        """Of :meth:`objects` what was not there *before*, once what goes by itself is gone."""
 
     def size(self, volume: str) -> int:
         """The size of *volume* in bytes."""
@@ -111,11 +110,11 @@ class Folder:
         listed = self.node.run(["find", self.path + "/", "-type", "f", "-printf", "%P\\n"], timeout_s=60)
         return [name for name in listed.splitlines() if not name.startswith("locks/")]
 
-    def objects(self) -> Mapping[str, int]:
-        return Counter(name.split("/")[0] for name in self._files())
+    def objects(self) -> frozenset[str]:
+        return frozenset(self._files())
 
-    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
-        return self.objects()  # what is removed is gone at once
+    def leftovers(self, before: frozenset[str]) -> frozenset[str]:
+        return self.objects() - before
 
     def record(self, volume: str) -> Mapping[str, Any]:
         """What is kept beside the data of *volume*."""

@@ -90,9 +90,9 @@ def backend(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Backend]:
 def store(backend: Backend) -> Iterator[Backend]:
     """The store of the test; after it nothing may be there that was not there before."""
     store = backend
-    before = store.settled_objects()
+    before = store.objects()
     yield store
-    assert store.settled_objects(before) == before
+    assert store.leftovers(before) == frozenset()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,8 +121,8 @@ class Store:
         """All RBD images in the pool."""
         return self.node.run(["rbd", "ls"], timeout_s=60).split()
 
-    def objects(self) -> Mapping[str, int]:
-        """How many objects of each kind are in the pool: what is left behind shows here, listed or not."""
+    def objects(self) -> frozenset[str]:
+        """The names of all objects in the pool: what is left behind shows here, listed or not."""
         listed = self.node.run(["rados", "-p", "rbd", "ls"], timeout_s=60).split()
         lasting = {
             "rbd_directory",
@@ -133,19 +132,14 @@ class Store:
             "ganeti-cloud.catalogue",
             "ganeti-cloud.flatten",
         }  # once made, they stay
-        return Counter(name.split(".")[0] for name in listed if name not in lasting)
+        return frozenset(listed) - lasting
 
-    def settled_objects(self, wanted: Mapping[str, int] | None = None) -> Mapping[str, int]:
-        """:meth:`objects` when they are as *wanted*, or change no more: what was in a snapshot goes some time later."""
+    def leftovers(self, before: frozenset[str]) -> frozenset[str]:
+        """The objects that were not there *before*; what was in a snapshot has 30 s to go, for Ceph trims it later."""
         end = time.monotonic() + 30
-        last = self.objects()
-        while time.monotonic() < end and last != wanted:
+        while (left := self.objects() - before) and time.monotonic() < end:
             time.sleep(0.3)
-            now = self.objects()
-            if wanted is None and now == last:
-                break
-            last = now
-        return last
+        return left
 
     def info(self, name: str) -> Mapping[str, object]:
         """``rbd info`` of *name*."""
