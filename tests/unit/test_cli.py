@@ -157,7 +157,7 @@ def test_an_interruption(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("archipelago.catalogue.fetching.check", interrupt)
+    monkeypatch.setattr("ganeti_cloud.imagefile.fetching.check", interrupt)
     status, out, err = archipelago("image", "import", "debian", str(tmp_path / "x"))
     assert (status, out, err.lstrip("\n")) == (
         130,

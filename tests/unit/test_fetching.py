@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from archipelago.catalogue import fetching, temporary
-from archipelago.catalogue.fetching import Checksum, fetched, parse_checksum
 from ganeti_cloud.errors import RequestError
+from ganeti_cloud.imagefile import fetching, temporary
+from ganeti_cloud.imagefile.fetching import Checksum, fetched, parse_checksum
 from tests.unit.faketools import FakeTools
 
 LIMIT = 1 << 20
@@ -103,7 +103,7 @@ def test_damaged_packed_files(tmp_path: Path, fake_tool: FakeTools) -> None:
 
 
 def test_folders_of_the_dead_go_and_those_of_the_living_stay(place: Path) -> None:
-    dead, living, foreign = (place / name for name in ("archipelago-import.dead", "archipelago-import.living", "other"))
+    dead, living, foreign = (place / name for name in ("ganeti-cloud-image.dead", "ganeti-cloud-image.living", "other"))
     for folder in (dead, living, foreign):
         folder.mkdir()
         (folder / "file").touch()

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from archipelago.catalogue.formats import disk_format, gzip_size, packing, reference, zstd_size
+from ganeti_cloud.imagefile.formats import disk_format, gzip_size, packing, reference, zstd_size
 
 
 def footer(*, broken: bool = False) -> bytes:

@@ -131,7 +131,7 @@ def test_every_script_is_described_with_its_limit() -> None:
 
 def sentences() -> Iterator[tuple[str, str]]:
     """Where each error is raised, and a pattern of its words: what differs from time to time is left open."""
-    sources = [*(ROOT / "ganeti_cloud").glob("*.py"), *(ROOT / "extstorage" / "archipelago").rglob("*.py")]
+    sources = [*(ROOT / "ganeti_cloud").rglob("*.py"), *(ROOT / "extstorage" / "archipelago").rglob("*.py")]
     for path in sorted(sources):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in ERRORS:

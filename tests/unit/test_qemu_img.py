@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from archipelago.catalogue.confined import FILE
-from archipelago.catalogue.qemu_img import Source, examine
 from ganeti_cloud.errors import RequestError
+from ganeti_cloud.imagefile.confined import FILE
+from ganeti_cloud.imagefile.qemu_img import Source, examine
 from tests.unit.faketools import FakeTools
 
 QCOW2 = (b"QFI\xfb" + (3).to_bytes(4, "big")).ljust(512, b"\0")
@@ -82,7 +82,7 @@ WHOLE = "make it complete where it was made: qemu-img convert -O qcow2 FILE WHOL
         pytest.param(
             {"virtual-size": LIMIT + 1},
             "is larger than 4 GiB",
-            "if that is how it should be, raise [images] limit_gib in archipelago.toml(5); otherwise do not trust it",
+            "if that is how it should be, raise [images] limit_gib of the configuration; otherwise do not trust it",
             id="too large",
         ),
         pytest.param({"virtual-size": 0}, "is empty", "check how the file was made or downloaded", id="empty"),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from archipelago.catalogue import raw
-from archipelago.catalogue.qemu_img import Source
 from ganeti_cloud.errors import RequestError
+from ganeti_cloud.imagefile.qemu_img import Source
 
 PART = 1 << 20
 

@@ -71,7 +71,7 @@ def _raw(store: Contents, text: str, version: Version, path: Path, on_percent: C
 def _through_qemu(
     store: Contents, text: str, version: Version, folder: Path, format_name: str, on_percent: Callable[[float], None]
 ) -> None:
-    from archipelago.catalogue.nbd_server import created
+    from ganeti_cloud.imagefile.nbd_server import created
 
     with created(folder, _NAME, format_name, version.size_bytes) as target:
         _copy(store, text, version, lambda offset, data: target.pwrite(data, offset), on_percent)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from archipelago.catalogue.qemu_img import Source, unreadable
+from ganeti_cloud.imagefile.qemu_img import Source, unreadable
 
 
 class RawReader:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import click
 
-from archipelago.catalogue import exporting, fetching, formats, hashing, importing, qemu_img, raw, records
+from archipelago.catalogue import exporting, hashing, importing, raw, records
 from archipelago.cli import common
 from archipelago.cli.common import json_option, shown_size
 from archipelago.cli.progress import Progress
 from archipelago.store import Reader, opened
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SHORT, checked_name, parse_snapshot
+from ganeti_cloud.imagefile import fetching, formats, qemu_img
 
 _format_option = click.option(
     "--format",
@@ -123,7 +124,7 @@ def _hashed(
 def _reader(source: qemu_img.Source) -> AbstractContextManager[Reader]:
     if source.format == "raw":
         return raw.opened(source)
-    from archipelago.catalogue import nbd_server  # libnbd is not needed for anything else
+    from ganeti_cloud.imagefile import nbd_server  # libnbd is not needed for anything else
 
     return nbd_server.opened(source)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Folders for what an import needs for a while. Those of programs that were killed go with the next one."""
+"""Folders for what reading an image needs for a while. Those of programs that were killed go with the next one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Not /tmp, which is in memory in many places.
 PLACE = Path("/var/tmp")
-_PREFIX = "archipelago-import."
+_PREFIX = "ganeti-cloud-image."
 
 
 @contextmanager

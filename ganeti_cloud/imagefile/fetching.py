@@ -17,10 +17,10 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from archipelago.catalogue import temporary
-from archipelago.catalogue.formats import HEAD, packing
-from archipelago.catalogue.unpacking import too_large, unpack
 from ganeti_cloud.errors import RequestError, StorageError
+from ganeti_cloud.imagefile import temporary
+from ganeti_cloud.imagefile.formats import HEAD, packing
+from ganeti_cloud.imagefile.unpacking import too_large, unpack
 
 Progress = Callable[[str, float], None]
 

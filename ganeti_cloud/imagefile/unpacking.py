@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from archipelago.catalogue.confined import FILE, confined
-from archipelago.catalogue.formats import HEAD, TAIL, gzip_size, zstd_size
 from ganeti_cloud.errors import CommandError, RequestError
+from ganeti_cloud.imagefile.confined import FILE, confined
+from ganeti_cloud.imagefile.formats import HEAD, TAIL, gzip_size, zstd_size
 from ganeti_cloud.process import run, stream
 
 _PROGRAMS = {
@@ -87,7 +87,7 @@ def too_large(shown: str, limit: int) -> RequestError:
     size = f"{limit / _GIB:g} GiB" if limit >= _GIB else f"{limit} bytes"
     return RequestError(
         f"{shown} is larger than {size}",
-        hint="if that is how it should be, raise [images] limit_gib in archipelago.toml(5); otherwise do not trust it",
+        hint="if that is how it should be, raise [images] limit_gib of the configuration; otherwise do not trust it",
     )
 
 

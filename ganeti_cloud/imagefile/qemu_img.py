@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from archipelago.catalogue.confined import FILE, confined
-from archipelago.catalogue.fetching import require_file
-from archipelago.catalogue.formats import HEAD, TAIL, disk_format, reference
-from archipelago.catalogue.unpacking import too_large
 from ganeti_cloud.errors import CommandError, RequestError
+from ganeti_cloud.imagefile.confined import FILE, confined
+from ganeti_cloud.imagefile.fetching import require_file
+from ganeti_cloud.imagefile.formats import HEAD, TAIL, disk_format, reference
+from ganeti_cloud.imagefile.unpacking import too_large
 from ganeti_cloud.process import run
 
 _SECTOR = 512

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import nbd
 
-from archipelago.catalogue import temporary
-from archipelago.catalogue.confined import FOLDER, confined
-from archipelago.catalogue.qemu_img import Source, options, unreadable
 from ganeti_cloud.errors import CommandError
+from ganeti_cloud.imagefile import temporary
+from ganeti_cloud.imagefile.confined import FOLDER, confined
+from ganeti_cloud.imagefile.qemu_img import Source, options, unreadable
 from ganeti_cloud.process import Server, run, serving
 
 _SOCKET = "socket"
@@ -33,7 +33,7 @@ _QEMU_NBD = ["qemu-nbd", "--persistent", f"--socket={FOLDER}/{_SOCKET}", "--imag
 
 
 class NbdReader:
-    """The disk in *source*; see :class:`archipelago.store.Reader`. Raises RequestError when it turns out damaged."""
+    """The disk in *source* and where it holds data. Raises RequestError when it turns out damaged."""
 
     def __init__(self, handle: nbd.NBD, source: Source) -> None:
         self._handle, self._source = handle, source
