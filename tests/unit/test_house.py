@@ -20,7 +20,9 @@ SCRIPTS = ARCHIPELAGO / "scripts"
 
 GROUND_FLOOR = ROOT / "ganeti_cloud"
 # Each component's folder, and the package by which it would be imported.
-COMPONENTS = {"archipelago": ARCHIPELAGO, "lab": ROOT / "lab"}
+SNF_IMAGE = ROOT / "os_providers" / "snf-image"
+# snf_image and snf_image_helper are the two sides of one component.
+COMPONENTS = {"archipelago": ARCHIPELAGO, "snf_image": SNF_IMAGE, "lab": ROOT / "lab"}
 
 GENERATED = ("__pycache__", "build", "dist", "results")
 

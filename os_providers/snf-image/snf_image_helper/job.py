@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Contract "job": what the node tells the helper machine to do, as JSON text on a disk of its own.
+
+The disk holds the text, then zeros up to a whole sector. Everything was checked on the node; what depends on the guest
+(its family, its users) is found out in the helper.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+SECTOR = 512
+
+# The serial numbers of the disks, by which the helper knows them: its letters are the kernel's affair.
+JOB_SERIAL = "job"
+DISK_SERIAL = "disk"  # and the number behind it: disk0, disk1, ...
+
+
+class Nic(NamedTuple):
+    """One network interface. Empty text is "none"; *ip* has no prefix length, *subnet* and *subnet6* have one.
+
+    *ipv4* is none, dhcp or static. *ipv6* is none, slaac, slaac_dhcp (addresses by SLAAC, the rest by DHCPv6), dhcp or
+    static.
+    """
+
+    mac: str
+    ipv4: str
+    ipv6: str
+    ip: str
+    subnet: str
+    gateway: str
+    ip6: str
+    subnet6: str
+    gateway6: str
+    name_servers: tuple[str, ...]
+    search_domains: tuple[str, ...]
+    mtu: int  # 0: left to the guest
+
+
+class PersonalityFile(NamedTuple):
+    """A file to be put into the guest; *owner* and *group* are names or numbers there."""
+
+    path: str
+    contents: bytes
+    owner: str
+    group: str
+    mode: int
+
+
+class Job(NamedTuple):
+    """All that a deployment is about.
+
+    *properties* are those of the image with those of the instance over them, keys in capitals. *os_family* and
+    *root_partition* are empty and 0 when they are to be found out, *users* is empty for the family's own. *excluded*
+    are names of tasks. *custom_task* is empty unless the site allows one. *time_zone* is for Windows, in its words.
+    """
+
+    hostname: str
+    disks: int
+    os_family: str
+    root_partition: int
+    properties: Mapping[str, str]
+    excluded: tuple[str, ...]
+    users: tuple[str, ...]
+    password: str
+    password_hash: str
+    ssh_keys: tuple[str, ...]
+    personality: tuple[PersonalityFile, ...]
+    nics: tuple[Nic, ...]
+    user_data: bytes
+    product_key: str
+    answer_file: str
+    time_zone: str
+    custom_task: str
+
+    def encode(self) -> bytes:
+        """What the job disk holds: whole sectors."""
+        text = json.dumps(self._asdict() | _encoded(self), sort_keys=True).encode()
+        return text + bytes(-len(text) % SECTOR)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Job:
+        """The reverse of :meth:`encode`."""
+        given: dict[str, Any] = json.loads(raw.rstrip(b"\0"))
+        for name in ("excluded", "users", "ssh_keys"):
+            given[name] = tuple(given[name])
+        given["user_data"] = base64.b64decode(given["user_data"])
+        given["personality"] = tuple(_personality_file(entry) for entry in given["personality"])
+        given["nics"] = tuple(_nic(entry) for entry in given["nics"])
+        return cls(**given)
+
+
+def _encoded(job: Job) -> dict[str, Any]:
+    return {
+        "user_data": base64.b64encode(job.user_data).decode(),
+        "personality": [
+            file._asdict() | {"contents": base64.b64encode(file.contents).decode()} for file in job.personality
+        ],
+        "nics": [nic._asdict() for nic in job.nics],
+        "properties": dict(job.properties),
+    }
+
+
+def _personality_file(entry: dict[str, Any]) -> PersonalityFile:
+    return PersonalityFile(**entry | {"contents": base64.b64decode(entry["contents"])})
+
+
+def _nic(entry: dict[str, Any]) -> Nic:
+    lists = {name: tuple(entry[name]) for name in ("name_servers", "search_domains")}
+    return Nic(**entry | lists)
