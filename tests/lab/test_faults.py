@@ -17,7 +17,7 @@ from lab.lab import Lab
 from lab.spec import LabSpec, Release
 from tests.lab.support import MIB, Store, imported
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 CREATES = 200
 WORKERS = 6

@@ -22,7 +22,7 @@ from lab.places import Places
 from lab.spec import LabSpec, Release, Storage
 from lab.timeline import Timeline
 
-pytestmark = [pytest.mark.lab, pytest.mark.host_tools]
+pytestmark = [pytest.mark.lab, pytest.mark.host_tools, pytest.mark.alone]
 
 _NAME, _OTHER = "itself", "itself2"
 _SMALL = LabSpec(name=_NAME, release=Release.TRIXIE, nodes=2, storage=Storage.FILE, subnet="198.18.40.0/24")

@@ -110,7 +110,9 @@ def test_detach_twice(provider: Provider) -> None:
 def test_detach_refuses_while_the_device_is_in_use(provider: Provider) -> None:
     provider.ok("create", VOL_SIZE="8")
     device = provider.ok("attach").splitlines()[0]
-    provider.node.run(["systemd-run", "--unit=holder", "sh", "-c", f"exec sleep 100 < {device}"], timeout_s=30)
+    # Of the type "notify", so that systemd-run returns when the holder has the device, and not before.
+    holder = ["systemd-run", "--unit=holder", "--property=Type=notify", "--property=NotifyAccess=all"]
+    provider.node.run([*holder, "sh", "-c", f"exec < {device}; systemd-notify --ready; sleep 100"], timeout_s=30)
     refused = provider("detach")
     provider.node.run(["systemctl", "stop", "holder"], timeout_s=30)
     assert (refused.status, refused.stderr) == (
