@@ -50,8 +50,9 @@ def by_serial(sys: str = SYS) -> dict[str, str]:
 
 
 def sectors(device: str, sys: str = SYS) -> int:
-    """The size of *device* in units of 512 bytes, as the kernel has it."""
-    return int(_text(f"{sys}/class/block/{os.path.basename(os.path.realpath(device))}/size") or 0)
+    """The size of *device* in units of 512 bytes, as the kernel has it. Raises OSError."""
+    number = os.stat(device).st_rdev
+    return int(_text(f"{sys}/dev/block/{os.major(number)}:{os.minor(number)}/size") or 0)
 
 
 def partitions(disk: str, sys: str = SYS) -> dict[int, str]:

@@ -9,10 +9,16 @@ import sys
 from snf_image_helper import devices, kernel, modules, mounting, programs
 from snf_image_helper.channel import Channel
 from snf_image_helper.job import Job
-from snf_image_helper.runner import Runner
+from snf_image_helper.runner import Runner, reason
 
-# The root of this machine is read-only, and /dev is mounted by the kernel.
-_MOUNTS = (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run"), ("tmpfs", "/tmp"))
+# The root of this machine is read-only.
+_MOUNTS = (
+    ("devtmpfs", "/dev", kernel.NOSUID | kernel.NOEXEC),
+    ("proc", "/proc", kernel.UNTRUSTED),
+    ("sysfs", "/sys", kernel.UNTRUSTED),
+    ("tmpfs", "/run", kernel.UNTRUSTED),
+    ("tmpfs", "/tmp", kernel.UNTRUSTED),
+)
 _JOB_BYTES = 64 << 20
 
 
@@ -20,6 +26,8 @@ def main() -> None:
     """Never returns: without process 1 the kernel panics."""
     try:
         _serve()
+    except BaseException as error:  # noqa: BLE001 - there is no port yet to tell it on, but the console
+        sys.stderr.write(f"{reason(error)}\n")
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -28,8 +36,8 @@ def main() -> None:
 
 
 def _serve() -> None:
-    for kind, target in _MOUNTS:
-        kernel.mount(kind, target, kind, kernel.UNTRUSTED)
+    for kind, target, flags in _MOUNTS:
+        kernel.mount(kind, target, kind, flags)
     os.umask(0o022)
     os.mkdir(mounting.ROOT, 0o700)
     modules.load(modules.BOOT)

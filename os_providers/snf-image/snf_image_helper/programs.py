@@ -68,14 +68,16 @@ def _finished(pid: int, pipes: dict[int, int], until: float) -> tuple[dict[int, 
     for fd in (*pipes, process):
         os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
+    opened = set(pipes)
     try:
         ended = False
         while not ended and (left := until - time.monotonic()) > 0:
             ready = {fd for fd, _ in poll.poll(left * 1000)}
             ended = process in ready
-            for fd in pipes if ended else ready:
+            for fd in opened if ended else opened & ready:
                 if not _read(fd, said[fd], pipes[fd]):
                     poll.unregister(fd)
+                    opened = opened - {fd}
         if not ended:
             os.killpg(pid, signal.SIGKILL)
         _, wait_status = os.waitpid(pid, 0)
