@@ -27,7 +27,8 @@ _EXTENDED = frozenset({"5", "f", "85"})
 _FIRST_LOGICAL = 5
 _MOST_NUMBERS = 128
 
-# The "type" by which sfdisk makes a swap partition in any table.
+# The kernel is told by us, as to have it read the whole table again fails while a partition is in use.
+_SFDISK = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel")
 _SWAP_TYPE = {GPT: "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", MBR: "82"}
 
 
@@ -106,6 +107,23 @@ def _entry(entry: dict[str, object]) -> Partition:
     if not isinstance(start, int) or not isinstance(size, int):
         raise TypeError
     return Partition(int(digits), start, size, str(kind).lower())
+
+
+def command(disk: str, change: Change) -> tuple[list[str], bytes]:
+    """The program that writes *change* to the table of *disk*, and its input.
+
+    With a GPT, it moves the second copy to the end of the disk as well.
+    """
+    if change.new:
+        node = f"{disk}{'p' if disk[-1].isdigit() else ''}{change.number}"
+        line = f"{node} : start={change.start}, size={change.size}, type={change.kind}\n"
+        return [*_SFDISK, "--append", disk], line.encode()
+    return [*_SFDISK, "-N", str(change.number), disk], f", {change.size}\n".encode()
+
+
+def relocation(disk: str) -> list[str]:
+    """The program that moves the second copy of a GPT to the end of *disk*."""
+    return [*_SFDISK, "--relocate", "gpt-bak-std", disk]
 
 
 def swap_wanted(text: str) -> Swap | None:

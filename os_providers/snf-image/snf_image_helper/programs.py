@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from snf_image_helper.task import TaskError
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C", "HOME": "/run", "TMPDIR": "/run"}
+# LVM has no settings here but those on its command line, see lvm(8).
+_ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C", "HOME": "/run", "TMPDIR": "/run", "LVM_SYSTEM_DIR": ""}
 
 # What is kept of a program's output; the rest is read and dropped, so that the program can end.
 OUTPUT_BYTES = 4 << 20

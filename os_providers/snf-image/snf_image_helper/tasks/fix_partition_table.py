@@ -10,7 +10,6 @@ from snf_image_helper.partitions import GPT, Change
 from snf_image_helper.task import TaskError, Work
 
 _SECTOR = 512
-_SFDISK = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel")
 # UEFI 2.10, 5.3.2: the header is in the second sector, and says at this place where its copy is.
 _COPY_AT, _COPY_BYTES = _SECTOR + 32, 8
 
@@ -30,7 +29,7 @@ def run(work: Work) -> None:
     for change in fix.changes:
         _apply(work, change)
     if table.scheme == GPT and not fix.changes and _copy_place(work.disk) != sectors - 1:
-        work.run([*_SFDISK, "--relocate", "gpt-bak-std", work.disk])
+        work.run(partitions.relocation(work.disk))
     if swap is not None:
         work.swap_device = devices.partitions(work.disk).get(swap.number, "")
         if not work.swap_device:
@@ -38,16 +37,12 @@ def run(work: Work) -> None:
 
 
 def _apply(work: Work, change: Change) -> None:
-    """sfdisk moves the copy of a GPT to the end as well when it writes."""
+    argv, text = partitions.command(work.disk, change)
+    work.run(argv, stdin=text)
     place = (work.disk, change.number, change.start * _SECTOR, change.size * _SECTOR)
     if change.new:
-        node = f"{work.disk}{'p' if work.disk[-1].isdigit() else ''}{change.number}"
-        line = f"{node} : start={change.start}, size={change.size}, type={change.kind}\n"
-        work.run([*_SFDISK, "--append", work.disk], stdin=line.encode())
         kernel.add_partition(*place)
-        return
-    work.run([*_SFDISK, "-N", str(change.number), work.disk], stdin=f", {change.size}\n".encode())
-    if change.tells_kernel:
+    elif change.tells_kernel:
         kernel.resize_partition(*place)
 
 
