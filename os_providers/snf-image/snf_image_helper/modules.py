@@ -33,6 +33,6 @@ def load(name: str, folder: str = FOLDER) -> None:
     _loaded.add(name)
 
 
-def load_for(filesystem: str) -> None:
+def load_for(filesystem: str, folder: str = FOLDER) -> None:
     """Load what mounting *filesystem* takes. Raises OSError."""
-    load(_LISTS.get(filesystem, filesystem))
+    load(_LISTS.get(filesystem, filesystem), folder)
