@@ -9,6 +9,9 @@ from typing import NamedTuple
 from snf_image_helper.properties import truth
 from snf_image_helper.task import FAMILIES, LINUX, WINDOWS, TaskError, Work
 
+# The others grow before or after they are mounted.
+_GROWN_MOUNTED = ("xfs", "btrfs")
+
 _EXCLUDE_MOUNTED = "EXCLUDE_MOUNTED_TASKS"
 _EXCLUDE_RESIZE = "EXCLUDE_FILESYSTEMRESIZE_TASKS"
 
@@ -38,7 +41,15 @@ STEPS = (
     Step("FilesystemResizeUnmounted", "filesystem_resize_unmounted", excludable=True, resize=True),
     Step("MountImage", "mount_image", mounted=True),
     Step("InstallUnattend", "install_unattend", _WINDOWS, mounted=True),
-    Step("FilesystemResizeMounted", "filesystem_resize_mounted", _LINUX, excludable=True, mounted=True, resize=True),
+    Step(
+        "FilesystemResizeMounted",
+        "filesystem_resize_mounted",
+        _LINUX,
+        excludable=True,
+        mounted=True,
+        resize=True,
+        idle=lambda work: work.filesystem not in _GROWN_MOUNTED,
+    ),
     Step("AddSwap", "add_swap", _LINUX, excludable=True, mounted=True, idle=lambda work: "SWAP" not in work.properties),
     Step("AssignHostname", "assign_hostname", excludable=True, mounted=True),
     Step("ChangeMachineId", "change_machine_id", _LINUX, excludable=True, mounted=True),

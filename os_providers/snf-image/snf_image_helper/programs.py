@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 from collections.abc import Sequence
 
@@ -17,6 +16,9 @@ from snf_image_helper.task import TaskError
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # LVM has no settings here but those on its command line, see lvm(8).
 _ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C", "HOME": "/run", "TMPDIR": "/run", "LVM_SYSTEM_DIR": ""}
+
+# The module signal is another that costs.
+_SIGKILL = 9
 
 # What is kept of a program's output; the rest is read and dropped, so that the program can end.
 OUTPUT_BYTES = 4 << 20
@@ -80,7 +82,7 @@ def _finished(pid: int, pipes: dict[int, int], until: float) -> tuple[dict[int, 
                     poll.unregister(fd)
                     opened = opened - {fd}
         if not ended:
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(pid, _SIGKILL)
         _, wait_status = os.waitpid(pid, 0)
         return said, os.waitstatus_to_exitcode(wait_status) if ended else None
     finally:
