@@ -7,7 +7,7 @@ The disk holds the text, then zeros up to a whole sector. Everything was checked
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ class Job(NamedTuple):
         given: dict[str, Any] = json.loads(raw.rstrip(b"\0"))
         for name in ("excluded", "users", "ssh_keys"):
             given[name] = tuple(given[name])
-        given["user_data"] = base64.b64decode(given["user_data"])
+        given["user_data"] = binascii.a2b_base64(given["user_data"])
         given["personality"] = tuple(_personality_file(entry) for entry in given["personality"])
         given["nics"] = tuple(_nic(entry) for entry in given["nics"])
         return cls(**given)
@@ -95,17 +95,19 @@ class Job(NamedTuple):
 
 def _encoded(job: Job) -> dict[str, Any]:
     return {
-        "user_data": base64.b64encode(job.user_data).decode(),
-        "personality": [
-            file._asdict() | {"contents": base64.b64encode(file.contents).decode()} for file in job.personality
-        ],
+        "user_data": _base64(job.user_data),
+        "personality": [file._asdict() | {"contents": _base64(file.contents)} for file in job.personality],
         "nics": [nic._asdict() for nic in job.nics],
         "properties": dict(job.properties),
     }
 
 
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
 def _personality_file(entry: dict[str, Any]) -> PersonalityFile:
-    return PersonalityFile(**entry | {"contents": base64.b64decode(entry["contents"])})
+    return PersonalityFile(**entry | {"contents": binascii.a2b_base64(entry["contents"])})
 
 
 def _nic(entry: dict[str, Any]) -> Nic:

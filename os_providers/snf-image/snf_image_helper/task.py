@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from snf_image_helper.job import Job
 from snf_image_helper.root import Root
+
+if TYPE_CHECKING:
+    from snf_image_helper.filesystems import Device
+    from snf_image_helper.lvm import Volume
+    from snf_image_helper.partitions import Table
 
 LINUX = "linux"
 WINDOWS = "windows"
@@ -36,6 +41,10 @@ class Work:
     it is known, *root_device* and *filesystem* (in blkid's words) belong to the root partition. *root* is the guest's
     tree between MountImage and UmountImage, and only then. *cloud_init* says that cloud-init in the guest is to do what
     it can: tasks add to *meta_data* and *cloud_config*, which InitializeDatasource's seed is written from at the end.
+
+    *table* is that of the first disk, if it has one, *devices* what was found on all disks, *volumes* the logical
+    volumes among it, of which *volume* is the root if it is one. *subvolume* is the option by which the root is mounted
+    when that is not a btrfs's default. *mounts* are the places where something of the guest is mounted, in their order.
     """
 
     def __init__(self, job: Job, disks: Sequence[str], run: Run, warn: Callable[[str], None]) -> None:
@@ -51,6 +60,12 @@ class Work:
         self.meta_data: dict[str, object] = {}
         self.cloud_config: dict[str, object] = {}
         self.swap_device = ""
+        self.table: Table | None = None
+        self.devices: tuple[Device, ...] = ()
+        self.volumes: tuple[Volume, ...] = ()
+        self.volume: Volume | None = None
+        self.subvolume = ""
+        self.mounts: list[str] = []
         self._root: Root | None = None
 
     @property
