@@ -58,6 +58,7 @@ def makes_network(root: Root) -> bool:
 
 def write_seed_file(root: Root, name: str, data: bytes) -> None:
     """Put one file of the seed there. It may hold secrets, so it is root's alone."""
+    root.make_folders(SEED.rpartition("/")[0])
     root.make_folders(SEED, mode=0o700)
     root.write(f"{SEED}/{name}", data, mode=0o600, owner=0, group=0)
 

@@ -22,7 +22,7 @@ def old_files(root: Root) -> list[str]:
     """The files that speak of interfaces of this kind, in every system that may be in the image."""
     found = [_PERSISTENT] if root.exists(_PERSISTENT) else []
     found += _named(root, "/etc/netplan", re.compile(r".*\.yaml"))
-    found += _named(root, networkd.FOLDER, re.compile(r".*\.(network|link)"))
+    found += _named(root, networkd.FOLDER, re.compile(r".*\.network"))
     found += _named(root, "/etc/network/interfaces.d", _PLAIN)
     found += _named(root, ifcfg.FOLDER, re.compile(r"(ifcfg-(?!lo$)|route6?-).*(?<!~)"))
     keyfiles = _named(root, networkmanager.FOLDER, re.compile(r"[^.].*(?<!~)"))
@@ -32,14 +32,13 @@ def old_files(root: Root) -> list[str]:
 def put(root: Root, backend: str, new: Collection[str]) -> list[str]:
     """Put the old files aside, but for those that *new* ones replace; returns their names.
 
-    ifupdown's one file stays where it is used; where it is not, only the loopback interface is left in it.
+    So is ifupdown's one file; where ifupdown is not chosen, one with the loopback interface alone takes its place.
     """
     old = [path for path in old_files(root) if path not in new]
     for path in old:
         root.rename(path, path.rpartition("/")[2] + SUFFIX)
     if root.exists(ifupdown.PATH):
-        former = root.read_text(ifupdown.PATH)
-        root.write_text(ifupdown.PATH + SUFFIX, former)
+        root.rename(ifupdown.PATH, ifupdown.PATH.rpartition("/")[2] + SUFFIX)
         if backend != facts.IFUPDOWN:
             root.write_text(ifupdown.PATH, ifupdown.files([])[ifupdown.PATH])
     return old

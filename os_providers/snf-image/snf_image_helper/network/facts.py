@@ -20,6 +20,9 @@ _NETPLAN = ("/usr/sbin/netplan", "/usr/bin/netplan", "/usr/libexec/netplan/gener
 _NETWORKMANAGER = ("/usr/sbin/NetworkManager", "/usr/bin/NetworkManager")
 _NETWORKD = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
 _IFUP = ("/usr/sbin/ifup", "/sbin/ifup")
+# As ifupdown looks for them; udhcpc is for IPv4 alone.
+_CLIENTS6 = tuple(f"{folder}/{name}" for folder in ("/usr/sbin", "/sbin") for name in ("dhclient", "dhcpcd"))
+_CLIENTS4 = (*_CLIENTS6, "/usr/sbin/udhcpc", "/sbin/udhcpc", "/usr/bin/udhcpc", "/bin/udhcpc")
 _RESOLVCONF = ("/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvconf")
 
 
@@ -87,6 +90,11 @@ def choose(facts: Facts) -> str:
 def resolver_is_plain(root: Root) -> bool:
     """Whether resolv.conf(5) is nobody's but the administrator's: no link to a service's own, and no resolvconf."""
     return root.link_text("/etc/resolv.conf") is None and not _any(root, _RESOLVCONF)
+
+
+def lacks_client(root: Root, version: int) -> bool:
+    """Whether ifupdown would find no DHCP client for this version of IP; all other systems have their own."""
+    return not _any(root, _CLIENTS4 if version == 4 else _CLIENTS6)
 
 
 def _any(root: Root, paths: tuple[str, ...]) -> bool:

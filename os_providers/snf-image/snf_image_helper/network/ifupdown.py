@@ -47,12 +47,17 @@ def _v6(interface: Interface) -> tuple[str, list[str]]:
     if interface.ipv6 in (SLAAC, SLAAC_DHCP):
         return "auto", ["privext 0", f"dhcp {int(interface.ipv6 == SLAAC_DHCP)}"]
     if interface.ipv6 == DHCP:
-        return "dhcp", ["privext 0", "accept_ra 1"]
+        return "dhcp", [_kernel("use_tempaddr"), "accept_ra 1"]
     if interface.ipv6 == STATIC:
         servers = _servers(interface) if interface.ipv4 != STATIC else []
         return "static", [*_fixed(interface, 6), "privext 0", "accept_ra 0", "autoconf 0", *servers]
     # The kernel listens to routers unless it is told not to.
-    return "manual", ["privext 0", "accept_ra 0"]
+    return "manual", [_kernel("accept_ra")]
+
+
+def _kernel(name: str) -> str:
+    """For the methods that do without the option: they take it and do nothing."""
+    return f"pre-up echo 0 > /proc/sys/net/ipv6/conf/$IFACE/{name} || true"
 
 
 def _fixed(interface: Interface, version: int) -> list[str]:

@@ -14,7 +14,7 @@ Section = tuple[str, list[str]]
 
 def files(plan: Sequence[Interface]) -> dict[str, str]:
     """One for each interface, found by its MAC address."""
-    return {f"{FOLDER}/10-snf-image-{each.name}.network": _text(_sections(each)) for each in plan}
+    return {f"{FOLDER}/00-snf-image-{each.name}.network": _text(_sections(each)) for each in plan}
 
 
 def _sections(interface: Interface) -> list[Section]:
@@ -63,6 +63,6 @@ def _text(sections: Sequence[Section]) -> str:
 def link_files(plan: Sequence[Interface]) -> dict[str, str]:
     """Names by MAC address, for systems that know interfaces by name alone: systemd.link(5)."""
     return {
-        f"{FOLDER}/10-snf-image-{each.name}.link": f"[Match]\nMACAddress={each.mac}\n\n[Link]\nName={each.name}\n"
+        f"{FOLDER}/00-snf-image-{each.name}.link": f"[Match]\nMACAddress={each.mac}\n\n[Link]\nName={each.name}\n"
         for each in plan
     }

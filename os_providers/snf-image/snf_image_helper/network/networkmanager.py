@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from snf_image_helper.network.plan import DHCP, STATIC, Address, Interface
@@ -20,7 +19,8 @@ def _text(interface: Interface) -> str:
     sections = {
         "connection": [
             f"id={interface.name}",
-            f"uuid={uuid.uuid5(uuid.NAMESPACE_URL, 'mac:' + interface.mac)}",
+            # RFC 9562, 5.8: a form that is left to the maker. The MAC address makes it one of a kind.
+            f"uuid=00000000-0000-8000-8000-{interface.mac.replace(':', '')}",
             "type=ethernet",
             "autoconnect=true",
             "autoconnect-priority=100",

@@ -55,8 +55,10 @@ def _ethernet(interface: Interface) -> dict[str, object]:
         said["nameservers"] = {"addresses": list(interface.name_servers), "search": list(interface.search)}
     if interface.mtu:
         said["mtu"] = interface.mtu
-    if interface.ipv4 == DHCP and interface.metric:
-        said["dhcp4-overrides"] = {"route-metric": interface.metric}
+    if interface.metric:
+        # networkd insists on the same for both.
+        for key, asked in (("dhcp4-overrides", interface.ipv4), ("dhcp6-overrides", interface.ipv6)):
+            said |= {key: {"route-metric": interface.metric}} if asked == DHCP else {}
     if not interface.addressed:
         # The boot would wait for an address.
         said["optional"] = True

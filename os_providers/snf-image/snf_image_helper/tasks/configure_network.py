@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snf_image_helper import cloud_init
-from snf_image_helper.network import aside, facts, ifcfg, ifupdown, networkd, v2
-from snf_image_helper.network.plan import Interface, interfaces, servers
+from snf_image_helper.network import aside, facts, ifcfg, ifupdown, networkd, networkmanager, v2
+from snf_image_helper.network.plan import DHCP, SLAAC, SLAAC_DHCP, STATIC, Interface, interfaces, servers
 from snf_image_helper.properties import truth
 from snf_image_helper.root import Root
-from snf_image_helper.task import TaskError, Work
+from snf_image_helper.task import WINDOWS, TaskError, Work
 
 NM = "NM_NETWORKING"
 
@@ -21,6 +21,10 @@ def run(work: Work) -> None:
     Without interfaces nothing is done.
     """
     if not work.job.nics:
+        return
+    if work.family == WINDOWS:
+        if any(STATIC in (nic.ipv4, nic.ipv6) for nic in work.job.nics):
+            work.warn("static addresses are not set in Windows: it asks DHCP and its routers; set them in the guest")
         return
     root = work.root
     try:
@@ -35,6 +39,8 @@ def run(work: Work) -> None:
         # It replaces what is there by itself.
         cloud_init.write_seed_file(root, "network-config", v2.cloud_init(plan).encode())
         return
+    if backend == facts.IFUPDOWN:
+        plan = [_servable(work, each) for each in plan]
     new = new_files(backend, plan, by_nm=known.netplan_by_nm)
     old = aside.put(root, backend, new)
     if old:
@@ -49,12 +55,25 @@ def new_files(backend: str, plan: list[Interface], *, by_nm: bool) -> Mapping[st
     if backend == facts.NETPLAN:
         return v2.netplan(plan, by_nm=by_nm)
     if backend == facts.NETWORKMANAGER:
-        from snf_image_helper.network import networkmanager
-
         return networkmanager.files(plan)
     if backend == facts.NETWORKD:
         return networkd.files(plan)
-    return (ifupdown if backend == facts.IFUPDOWN else ifcfg).files(plan) | networkd.link_files(plan)
+    named = ifupdown.files(plan) if backend == facts.IFUPDOWN else ifcfg.files(plan)
+    return named | networkd.link_files(plan)
+
+
+def _servable(work: Work, interface: Interface) -> Interface:
+    """*interface*, as far as the image's DHCP clients allow: for want of one ifupdown gives up the whole interface."""
+    needs = {4: interface.ipv4 == DHCP, 6: interface.ipv6 in (DHCP, SLAAC_DHCP)}
+    for version, needed in needs.items():
+        if needed and facts.lacks_client(work.root, version):
+            work.warn(
+                f"{interface.name}: the image has no client for DHCPv{version} that ifupdown knows: install"
+                " isc-dhcp-client in it"
+            )
+            if interface.ipv6 == SLAAC_DHCP and version == 6:
+                return interface._replace(ipv6=SLAAC)
+    return interface
 
 
 def _write(root: Root, backend: str, new: Mapping[str, str]) -> None:
