@@ -12,8 +12,8 @@ from snf_image_helper.lines import PORT
 QEMU = "/usr/bin/qemu-system-x86_64"
 
 # Where the two parts of the helper image are for QEMU.
-KERNEL = "/helper/vmlinuz"
-ROOT = "/helper/root.ext4"
+KERNEL = "/vmlinuz"
+ROOT = "/root.ext4"
 
 KVM = "kvm"
 TCG = "tcg"
