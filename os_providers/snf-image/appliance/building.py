@@ -16,6 +16,7 @@ from pathlib import Path
 from appliance import contents, filesystem, kernel, library, rootfs
 from appliance.archive import Archive, Package
 from appliance.tree import Tree, unpacked
+from ganeti_cloud.process import run
 from snf_image.machine.image import FORMAT, KERNEL, MANIFEST, ROOT, Manifest, hashed
 
 HERE = Path(__file__).resolve().parent
@@ -25,6 +26,8 @@ HELPER = HERE.parent / "snf_image_helper"
 _EPOCH = 1763683200
 _KEPT = 3
 _LICENCES = "licences"
+# The text of the package's field Built-Using: its licence asks for the sources of what is in it.
+BUILT_USING = "built-using"
 
 
 def build(cache: Path, target: Path, release: str, say: Callable[[str], None]) -> None:
@@ -59,6 +62,8 @@ def _make(archive: Archive, packages: Sequence[Package], cache: Path, result: Pa
         shutil.copyfile(tree.root / kernel.kernel_path(tree), made / KERNEL)
         used = _used(tree, entries)
         _licences(tree, used, made / _LICENCES)
+        sources = sorted({_source(path) for package, path in files.items() if package.name in used})
+        (made / BUILT_USING).write_text(", ".join(sources) + "\n", encoding="utf-8")
         manifest = Manifest(
             format=FORMAT,
             sha256={part: hashed(made / part) for part in (KERNEL, ROOT)},
@@ -75,6 +80,14 @@ def _used(tree: Tree, entries: filesystem.Entries) -> set[str]:
     # Of the library there are compiled files, and the modules of the kernel were unpacked.
     paths.update(tree.names(f"usr/lib/{library.version(tree)}/"))
     return {tree.owner(path) for path in paths}
+
+
+def _source(file: Path) -> str:
+    """The source of the package in *file*, as Debian's field Built-Using has it."""
+    said = run(
+        ["dpkg-deb", "--showformat", "${source:Package} (= ${source:Version})", "--show", str(file)], timeout_s=30
+    )
+    return said.strip()
 
 
 def _licences(tree: Tree, packages: set[str], folder: Path) -> None:
@@ -94,7 +107,7 @@ def _publish(result: Path, target: Path) -> None:
     (target / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(target / _LICENCES, ignore_errors=True)
     shutil.copytree(result / _LICENCES, target / _LICENCES)
-    for part in (KERNEL, ROOT, MANIFEST):
+    for part in (BUILT_USING, KERNEL, ROOT, MANIFEST):
         shutil.copyfile(result / part, target / f".{part}")
         os.replace(target / f".{part}", target / part)
 
