@@ -23,6 +23,8 @@ KVM = Path("/dev/kvm")
 # QEMU reserves more than it uses: stacks of its threads, the allocator's arenas, translated code.
 _BESIDES_MIB = 3072
 _FILES = 128
+# The soft limit of the processor ends QEMU by a signal that tells why, see setrlimit(2); the hard one just kills.
+_GRACE_S = 5
 
 _NAMESPACES = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
 _SYSTEM = ["--ro-bind", "/usr", "/usr", "--dev", "/dev", "--chdir", "/"]
@@ -60,7 +62,12 @@ def isolated(
     argv: Sequence[str], image: HelperImage, who: Account, *, memory_mib: int, cpu_limit_s: int, kvm: bool
 ) -> list[str]:
     """*argv*, to be run as root: it gets the *image* where :mod:`command` says, and /dev/kvm with *kvm*."""
-    limits = ["prlimit", f"--as={(memory_mib + _BESIDES_MIB) << 20}", f"--cpu={cpu_limit_s}", "--core=0"]
+    limits = [
+        "prlimit",
+        f"--as={(memory_mib + _BESIDES_MIB) << 20}",
+        f"--cpu={cpu_limit_s}:{cpu_limit_s + _GRACE_S}",
+        "--core=0",
+    ]
     limits += [f"--nofile={_FILES}", "--memlock=65536", "--"]
     bwrap = ["bwrap", *_NAMESPACES, "--die-with-parent", "--cap-drop", "ALL"]
     for right in _RIGHTS:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import signal
 from typing import NamedTuple
 
 from ganeti_cloud.errors import CloudError
 from snf_image_helper.lines import END, ERROR, START, SUCCESS, Line
 
 _CONSOLE = "the helper machine's console is in the log above"
-# prlimit's RLIMIT_CPU ends QEMU by SIGXCPU or SIGKILL; bwrap tells the signal of its child as 128 and the number.
-_TOO_MUCH_PROCESSOR = frozenset({128 + 24, -24})
-_KILLED = frozenset({128 + 9, -9})
+# bwrap tells the signal that ended its child as 128 and the number; a negative one ended bwrap itself.
+_TOO_MUCH_PROCESSOR = frozenset({128 + signal.SIGXCPU, -signal.SIGXCPU})
+_KILLED = frozenset({128 + signal.SIGKILL, -signal.SIGKILL})
 
 
 class Story:
