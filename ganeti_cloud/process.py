@@ -141,13 +141,29 @@ class Server:
             text = self._errors.read().decode(errors="replace")
             raise CommandError(_failure(self._shown, status, text), status=status, hint=self._hint)
 
+    def ended(self, timeout_s: float) -> int | None:
+        """The exit status (less than 0: the signal), None when the program has not ended within *timeout_s*."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
 
 @contextmanager
-def serving(argv: Sequence[str], *, timeout_s: float, hint: str = "", shown: str = "") -> Iterator[Server]:
+def serving(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    hint: str = "",
+    shown: str = "",
+    pass_fds: Sequence[int] = (),
+    stderr_fd: int | None = None,
+) -> Iterator[Server]:
     """Have the program *argv* run within the block; at its end, or after *timeout_s*, it is killed with all it started.
 
-    It also goes when this process is killed. To be called by the main thread. Raises CommandError when the program
-    cannot be started.
+    It also goes when this process is killed. It inherits *pass_fds*; its stderr goes to *stderr_fd* when that is
+    given, and else into the error of a :meth:`Server.check`. To be called by the main thread. Raises CommandError when
+    the program cannot be started.
     """
     import ctypes
     import tempfile
@@ -167,10 +183,11 @@ def serving(argv: Sequence[str], *, timeout_s: float, hint: str = "", shown: str
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=errors,
+                stderr=errors if stderr_fd is None else stderr_fd,
                 env=BASE_ENV,
                 start_new_session=True,
                 preexec_fn=die_with_us,
+                pass_fds=pass_fds,
             )
         except OSError as err:
             raise CommandError(f"{argv[0]}: {err.strerror}", status=None, hint=hint) from err

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of the build."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from pathlib import Path
+
+from appliance.building import build
+from ganeti_cloud.errors import CloudError, report
+
+
+def main() -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="build", description="Make the helper image out of Debian's packages.")
+    parser.add_argument("target", type=Path, help="the folder that gets vmlinuz, root.ext4 and manifest.json")
+    parser.add_argument("--cache", type=Path, default=Path("build/appliance-cache"), help="what is used again")
+    parser.add_argument("--release", default=this_release(), help="of Debian (this machine's own: %(default)s)")
+    given = parser.parse_args()
+    try:
+        build(given.cache.absolute(), given.target.absolute(), given.release, _say)
+    except CloudError as err:
+        sys.stderr.write(report(err))
+        return err.exit_code
+    return 0
+
+
+def this_release() -> str:
+    """The name of the release of Debian that this machine runs."""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
