@@ -196,8 +196,12 @@ def test_a_windows_that_is_too_old(guest: Guest) -> None:
 
 @pytest.mark.parametrize(
     "job",
-    [JOB._replace(excluded=("FilesystemResizeMounted",)), JOB._replace(properties={"OFFLINE_NTFSRESIZE": "yes"})],
-    ids=["excluded", "offline"],
+    [
+        JOB._replace(excluded=("FilesystemResizeMounted",)),
+        JOB._replace(properties={"EXCLUDE_FILESYSTEMRESIZE_TASKS": "yes"}),
+        JOB._replace(properties={"OFFLINE_NTFSRESIZE": "yes"}),
+    ],
+    ids=["excluded", "all excluded", "offline"],
 )
 def test_windows_does_not_grow_what_is_not_to_grow(guest: Guest, job: Job) -> None:
     install_unattend.run(guest.work(job))

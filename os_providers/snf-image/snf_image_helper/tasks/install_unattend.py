@@ -17,6 +17,8 @@ _DISKPART = b"select volume C\r\nextend filesystem\r\nexit\r\n"
 # Setup ends for good when a command fails; a disk that was not larger is no reason for that.
 _EXTEND_COMMAND = r'cmd.exe /c "diskpart.exe /s %SystemRoot%\Setup\Scripts\ExtendFilesystem.txt & exit 0"'
 
+_NOT_GROWN = ("OFFLINE_NTFSRESIZE", "EXCLUDE_FILESYSTEMRESIZE_TASKS")
+
 
 def run(work: Work) -> None:
     """Put the answer file there: the one that was given, or the image's own, or a new one.
@@ -81,4 +83,5 @@ def _new(time_zone: str, windows: Installation) -> AnswerFile:
 
 def _grows(work: Work) -> bool:
     """Whether Windows is to grow its volume itself, which it does unless that is done here or not wanted."""
-    return "FilesystemResizeMounted" not in work.job.excluded and not truth(work.properties, "OFFLINE_NTFSRESIZE")
+    excluded = "filesystemresizemounted" in {name.lower() for name in work.job.excluded}
+    return not excluded and not any(truth(work.properties, key) for key in _NOT_GROWN)
