@@ -111,7 +111,10 @@ def debugfs(volume: Path, *commands: str) -> None:
 def _ext4(volume: Path, tree: Path) -> None:
     features = ["-O", "^metadata_csum,^has_journal", "-E", "hash_seed=2e8ca0d2-0000-4000-8000-000000000004"]
     identity = ["-U", "2e8ca0d2-0000-4000-8000-000000000001", "-L", "root", "-m", "0"]
-    run(["mke2fs", "-q", "-F", "-t", "ext4", *features, *identity, "-d", str(tree), str(volume)], timeout_s=TOOL_S)
+    run(
+        ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *features, *identity, "-d", str(tree), str(volume)],
+        timeout_s=TOOL_S,
+    )
 
 
 def _xfs(volume: Path, tree: Path) -> None:
