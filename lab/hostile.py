@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ganeti_cloud.process import run
 from lab import million
-from lab.small_linux import MIB, SECTOR, TOOL_S, Change, debugfs, make_disk, make_volume
+from lab.small_linux import MIB, SECTOR, TOOL_S, Change, debugfs, extents, make_disk, make_volume
 from lab.windows_like import make_disk as make_windows
 
 # Where deployments write, or from where they take what they write.
@@ -88,6 +88,12 @@ def _smash(path: Path, kind: str, places: Sequence[tuple[int, int]]) -> None:
     else:
         _linux(path, kind)
     _scribble(path, *((_START + start, size) for start, size in places))
+
+
+def _without_trees(path: Path) -> None:
+    """A btrfs with the first of its superblocks, which is all that is right in it."""
+    _linux(path, "btrfs")
+    _scribble(path, *((begin, end - begin) for begin, end in extents(path) if begin >= _START + MIB))
 
 
 def _scribble(path: Path, *places: tuple[int, int]) -> None:
@@ -252,7 +258,7 @@ HOSTILE = {
     "xfs with damaged headers": _smashed("xfs", (512, 1536)),
     "xfs with damaged trees": _smashed("xfs", (4096, 1 << 20)),
     "btrfs without its superblock": _smashed("btrfs", (0x10000, 4096)),
-    "btrfs with damaged trees": _smashed("btrfs", (1 << 20, 24 << 20)),
+    "btrfs with damaged trees": Hostile(_without_trees, _FAILS),
     "ntfs without its boot sector": _smashed("ntfs", (0, 512)),
     "ntfs with a damaged table of files": _smashed("ntfs", (4 * 4096, 1 << 20)),
     "folders within themselves": Hostile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +90,24 @@ def make_disk(path: Path, volume: Path, *, table: str = "gpt", spare_mib: int = 
 def copy_into(source: Path, target: Path, offset: int) -> None:
     """Copy the bytes of *source* to *offset* in *target*, those that are not in holes."""
     with source.open("rb") as reader, target.open("r+b") as writer:
-        place, end = 0, source.stat().st_size
-        while place < end:
-            try:
-                begin = os.lseek(reader.fileno(), place, os.SEEK_DATA)
-            except OSError:  # ENXIO: nothing but a hole is left
-                return
-            place = os.lseek(reader.fileno(), begin, os.SEEK_HOLE)
+        for begin, end in extents(source):
             reader.seek(begin)
             writer.seek(offset + begin)
-            for at in range(begin, place, MIB):
-                writer.write(reader.read(min(MIB, place - at)))
+            for at in range(begin, end, MIB):
+                writer.write(reader.read(min(MIB, end - at)))
+
+
+def extents(path: Path) -> Iterator[tuple[int, int]]:
+    """Where in the file *path* data begins and ends, between its holes."""
+    with path.open("rb") as stream:
+        end, size = 0, path.stat().st_size
+        while end < size:
+            try:
+                begin = os.lseek(stream.fileno(), end, os.SEEK_DATA)
+            except OSError:  # ENXIO: nothing but a hole is left
+                return
+            end = os.lseek(stream.fileno(), begin, os.SEEK_HOLE)
+            yield begin, end
 
 
 def debugfs(volume: Path, *commands: str) -> None:
@@ -138,11 +145,12 @@ def _prototype(folder: Path, entry: str) -> list[str]:
 
 
 def _btrfs(volume: Path, tree: Path) -> None:
-    identity = ["--uuid", "2e8ca0d2-0000-4000-8000-000000000003", "--label", "root"]
-    run(["mkfs.btrfs", "--quiet", "--force", *identity, "--rootdir", str(tree), str(volume)], timeout_s=TOOL_S)
+    # No identity of its own: mkfs.btrfs(8) refuses one that it has seen on this machine before.
+    run(["mkfs.btrfs", "--quiet", "--force", "--label", "root", "--rootdir", str(tree), str(volume)], timeout_s=TOOL_S)
 
 
-KINDS = {"ext4": Kind(_ext4, 24), "xfs": Kind(_xfs, 320), "btrfs": Kind(_btrfs, 120)}
+# The kernel gives a btrfs of less than 256 MiB no other size.
+KINDS = {"ext4": Kind(_ext4, 24), "xfs": Kind(_xfs, 320), "btrfs": Kind(_btrfs, 300)}
 _TABLES = {
     "gpt": ("label: gpt\nlabel-id: 2E8CA0D2-0000-4000-8000-000000000005\nstart=2048, size={size}, type=L\n", 2048),
     "dos": ("label: dos\nlabel-id: 0x2e8ca0d2\nstart=2048, size={size}, type=83, bootable\n", 2048),
