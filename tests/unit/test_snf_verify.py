@@ -188,10 +188,12 @@ def test_all_problems_are_told_at_once_and_no_secret() -> None:
 
 def test_excluded_tasks() -> None:
     assert tasks.excluded({"EXCLUDE_TASK_DELETESSHKEYS": "yes", "EXCLUDE_TASK_ADDSWAP": "no"}) == ("DeleteSSHKeys",)
-    assert tasks.excluded({"EXCLUDE_FILESYSTEMRESIZE_TASKS": "on"}) == tasks._RESIZE_TASKS
-    mounted = tasks.excluded({"EXCLUDE_MOUNTED_TASKS": "1"})
-    assert {"MountImage", "UmountImage", "InitializeDatasource", "ChangePassword"} <= set(mounted)
-    assert "FixPartitionTable" not in mounted
+    assert tasks.excluded({"EXCLUDE_MOUNTED_TASKS": "yes"}) == ()
+
+
+def test_the_tasks_that_can_be_left_out_are_those_of_the_helper() -> None:
+    plan = pytest.importorskip("snf_image_helper.plan")
+    assert [step.name for step in plan.STEPS if step.excludable] == list(tasks.EXCLUDABLE)
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from snf_image_helper.properties import truth
 
 ALL = "EXCLUDE_ALL_TASKS"
+# The helper itself leaves these groups out, as it knows which tasks they are of.
 MOUNTED = "EXCLUDE_MOUNTED_TASKS"
 RESIZING = "EXCLUDE_FILESYSTEMRESIZE_TASKS"
 ONE = "EXCLUDE_TASK_"
 
-_RESIZE_TASKS = ("FilesystemResizeUnmounted", "FilesystemResizeMounted", "FilesystemResizeAfterUmount")
-# Those between MountImage and UmountImage that an image may do without.
-_INNER_TASKS = (
+EXCLUDABLE = (
+    "FixPartitionTable",
+    "FilesystemResizeUnmounted",
     "FilesystemResizeMounted",
     "AddSwap",
     "AssignHostname",
@@ -26,13 +27,12 @@ _INNER_TASKS = (
     "SELinuxAutorelabel",
     "EnforcePersonality",
     "RunCustomTask",
+    "FilesystemResizeAfterUmount",
 )
-_MOUNTED_TASKS = ("MountImage", "InstallUnattend", *_INNER_TASKS, "InitializeDatasource", "UmountImage")
-EXCLUDABLE = ("FixPartitionTable", *_RESIZE_TASKS, *(task for task in _INNER_TASKS if task not in _RESIZE_TASKS))
 
 
 def excluded(properties: Mapping[str, str]) -> tuple[str, ...]:
-    """The tasks that *properties* leave out. Raises ValueError for a task that cannot be, and for no yes or no."""
+    """The tasks that *properties* leave out by name. Raises ValueError for one that cannot be, and for no yes or no."""
     names = {task.upper(): task for task in EXCLUDABLE}
     found: list[str] = []
     for key in sorted(properties):
@@ -41,11 +41,7 @@ def excluded(properties: Mapping[str, str]) -> tuple[str, ...]:
             if task is None:
                 raise ValueError(f"{key}: no task is left out by that name, only {', '.join(EXCLUDABLE)}")
             found += [task] if truth(properties, key) else []
-    if truth(properties, MOUNTED):
-        found += _MOUNTED_TASKS
-    if truth(properties, RESIZING):
-        found += _RESIZE_TASKS
-    return tuple(dict.fromkeys(found))
+    return tuple(found)
 
 
 def nothing_to_do(properties: Mapping[str, str]) -> bool:
