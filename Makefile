@@ -5,7 +5,7 @@ PYTHON := /usr/bin/python3
 VENV := .venv
 RELEASE ?= trixie
 # What is checked as a program of ours although its name does not say so.
-SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago
+SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago os_providers/snf-image/completion/snf-image
 
 # In tests of what a mistake in typing leads to.
 MISSPELT_ON_PURPOSE := orgin,conectix

@@ -306,6 +306,12 @@ class Contents(Protocol):
     def reading(self, parent: Parent) -> AbstractContextManager[Reader]:
         """Read a content, or a snapshot of a volume. Raises RequestError when it is not there."""
 
+    def shown(self, parent: Parent) -> AbstractContextManager[list[str]]:
+        """The arguments by which qemu-nbd opens what :meth:`reading` reads; it has to have opened it within the block.
+
+        Raises RequestError when it is not there.
+        """
+
     def contents(self) -> list[Content]:
         """All contents stored, in the catalogue or not."""
 

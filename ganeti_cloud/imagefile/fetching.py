@@ -63,28 +63,31 @@ def check(source: str) -> None:
 
 
 @contextmanager
-def fetched(source: str, checksum: Checksum | None, limit: int, progress: Progress) -> Iterator[Path]:
+def fetched(
+    source: str, checksum: Checksum | None, limit: int, progress: Progress, *, name: str = ""
+) -> Iterator[Path]:
     """A plain file with what *source* holds, unpacked; what had to be made for it goes at the end of the block.
 
+    Errors call it *name* when there is one.
     Raises RequestError when *source* cannot be had, is larger than *limit* bytes, or has another checksum.
     """
     with temporary.folder() as folder:
         try:
-            path = _plain(source, checksum, limit, folder, progress)
+            wanted = _Wanted(name or shown(source), checksum, limit)
+            path = _plain(source, wanted, folder, progress)
             with path.open("rb") as file:
                 packed = packing(file.read(HEAD))
             if packed is not None:
                 unpacked = folder / "unpacked"
-                unpack(packed, path, unpacked, limit, shown(source), lambda percent: progress("unpacking", percent))
+                unpack(packed, path, unpacked, limit, wanted.shown, lambda percent: progress("unpacking", percent))
                 path = unpacked
         except OSError as err:
             raise _no_room(err) from err
         yield path
 
 
-def _plain(source: str, checksum: Checksum | None, limit: int, folder: Path, progress: Progress) -> Path:
+def _plain(source: str, wanted: _Wanted, folder: Path, progress: Progress) -> Path:
     """*source* as a file of this machine, compressed as it may be."""
-    wanted = _Wanted(shown(source), checksum, limit)
     copy = folder / "source"
     if source == "-":
         _copy(sys.stdin.buffer, copy, wanted, None, lambda _: None)
@@ -94,7 +97,7 @@ def _plain(source: str, checksum: Checksum | None, limit: int, folder: Path, pro
         return copy
     path = Path(source)
     size = require_file(path)
-    if checksum is not None:
+    if wanted.checksum is not None:
         with path.open("rb") as file:
             _copy(file, None, wanted, size, lambda percent: progress("checking", percent))
     return path

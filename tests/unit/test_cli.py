@@ -59,7 +59,7 @@ def test_the_commands() -> None:
         ("config",),
         ("doctor",),
         ("image",),
-        *(("image", name) for name in ("import", "sync", "create", "export", "list", "info", "set", "remove")),
+        *(("image", name) for name in ("import", "sync", "create", "export", "serve", "list", "info", "set", "remove")),
         ("volume",),
         *(
             ("volume", name)

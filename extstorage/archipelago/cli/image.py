@@ -10,6 +10,7 @@ import click
 from archipelago.catalogue import records, removing
 from archipelago.cli import common, image_content
 from archipelago.cli.common import json_option, shown_size
+from archipelago.cli.serve import serve
 from archipelago.store import opened
 from ganeti_cloud.image import SHORT, Image, Version
 
@@ -27,7 +28,7 @@ def image() -> None:
     """
 
 
-for _command in (image_content.import_, image_content.sync, image_content.create, image_content.export):
+for _command in (image_content.import_, image_content.sync, image_content.create, image_content.export, serve):
     image.add_command(_command)
 
 

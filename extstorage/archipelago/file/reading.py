@@ -88,3 +88,14 @@ def _pieces(layout: Layout, saved: Saved, descriptors: list[int]) -> Iterator[Pi
     for entry in json.loads(run(argv, timeout_s=_MAP_S)):
         if entry["data"] and not entry["zero"]:
             yield Piece(entry["start"], entry["length"], descriptors[entry["depth"]], entry["offset"])
+
+
+@contextmanager
+def shown(settings: Settings, parent: Parent) -> Iterator[list[str]]:
+    """See :meth:`archipelago.store.Contents.shown`: what is open stays readable, whoever removes it."""
+    layout, _ = parent_of(settings, parent)
+    with referring(layout):
+        layout, saved = parent_of(settings, parent)
+        top = layout.data(saved.chain[0])
+        path = top.replace(",", ",,")
+        yield ["--image-opts", f"driver={format_of(top)},file.driver=file,file.filename={path}"]

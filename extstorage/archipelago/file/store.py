@@ -201,6 +201,11 @@ class FileStore:
 
         return reading.reading(self.settings, parent)
 
+    def shown(self, parent: Parent) -> AbstractContextManager[list[str]]:
+        from archipelago.file import reading
+
+        return reading.shown(self.settings, parent)
+
     def contents(self) -> list[Content]:
         from archipelago.file import contents
 

@@ -256,3 +256,21 @@ def reading(cluster: Cluster, parent: Parent) -> Iterator[RadosReader]:
         raise images.missing(parent.text) from err
     with image:
         yield RadosReader(image)
+
+
+@contextmanager
+def shown(cluster: Cluster, parent: Parent) -> Iterator[list[str]]:
+    """See :meth:`archipelago.store.Contents.shown`. QEMU's driver rbd finds keyrings by itself in a file name alone."""
+    with reading(cluster, parent):
+        settings = cluster.settings
+        if parent.of_image:
+            settings = settings._replace(pool=settings.image_pool, namespace=settings.image_namespace)
+        options = {"id": settings.user, "conf": settings.conf, "keyring": settings.keyring}
+        words = [f"{key}={_escaped(value)}" for key, value in options.items() if value]
+        place = f"{settings.spec(parent.holder)}@{parent.snapshot}"
+        yield ["--format=raw", ":".join(["rbd", _escaped(place), *words])]
+
+
+def _escaped(text: str) -> str:
+    """*text* within a file name of QEMU's driver rbd, which ends a part at ":" and takes a backslash for a sign."""
+    return text.replace("\\", "\\\\").replace(":", "\\:")

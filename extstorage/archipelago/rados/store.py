@@ -194,6 +194,11 @@ class RadosStore:
 
         return contents.reading(self.cluster, parent)
 
+    def shown(self, parent: Parent) -> AbstractContextManager[list[str]]:
+        from archipelago.rados import contents
+
+        return contents.shown(self.cluster, parent)
+
     def contents(self) -> list[Content]:
         from archipelago.rados import contents
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The program ``snf-image``: what an administrator does to try an image, and to see whether this node can deploy."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ganeti_cloud import __version__, config
+from ganeti_cloud.errors import CloudError, RequestError, report
+from snf_image.cli.check import check
+from snf_image.cli.deploy import deploy
+from snf_image.settings import OPTIONS, values_of
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="snf-image")
+def cli() -> None:
+    """Deployments of disk images, outside of Ganeti.
+
+    \b
+    Examples:
+      snf-image check
+      snf-image deploy --disk /srv/try.raw --image archipelago:debian-13 --hostname try1.example.com
+      gnt-instance add -o snf-image+default -O img_id=null ...
+    """
+
+
+for _command in (deploy, check):
+    cli.add_command(_command)
+
+
+@cli.command("config")
+@click.option("--variant", default="", help="What holds for this variant of the OS.")
+@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
+def config_(variant: str, sample: bool) -> None:
+    """Check the configuration files and print what holds on this node.
+
+    \b
+    Examples:
+      snf-image config
+      snf-image config --variant windows
+      snf-image config --sample > /etc/ganeti-cloud/snf-image.toml
+    """
+    if sample:
+        click.echo(config.sample(OPTIONS), nl=False)
+        return
+    for (section, key), value in values_of(variant).items():
+        click.echo(f"{section}.{key} = {value}")
+
+
+# From click 8.2 on the help of a group that is called without a command comes as an error.
+_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+def main() -> int:
+    """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
+    try:
+        status = cli.main(prog_name="snf-image", standalone_mode=False)
+    except click.UsageError as err:
+        if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
+            click.echo(err.ctx.get_help(), err=True)
+            return 2
+        command = err.ctx.command_path if err.ctx else "snf-image"
+        sys.stderr.write(report(RequestError(err.format_message(), hint=f"see {command} --help")))
+        return 2
+    except click.Abort:
+        sys.stderr.write(report(CloudError("interrupted", hint="the disk may be half written; start it again")))
+        return 130
+    except CloudError as err:
+        sys.stderr.write(report(err))
+        return err.exit_code
+    return status if isinstance(status, int) else 0
