@@ -13,7 +13,7 @@ from pathlib import Path
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.process import run
 from lab import kernel
-from lab.images.content import files, units, unwanted_packages
+from lab.images.content import MASKED, files, units, unwanted_packages
 from lab.images.spec import IMAGES, SUBVOLUMES, Filesystem, ImageSpec
 
 _MOUNT_S = 30.0
@@ -35,6 +35,7 @@ def fill(spec: ImageSpec, work: Path, archive: Path, version: str) -> None:
         target.write_text(text, encoding="utf-8")
     for unit in units(spec):
         run(["systemctl", f"--root={root}", "enable", unit], timeout_s=_MOUNT_S)
+    run(["systemctl", f"--root={root}", "mask", *MASKED], timeout_s=_MOUNT_S)
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     run(["umount", "--recursive", str(root)], timeout_s=120)
 

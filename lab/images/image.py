@@ -29,9 +29,10 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class GuestImage:
-    """A finished image. *kernel* and *initrd* start it where it has no boot loader, with *command_line*."""
+    """A finished image, made of the archive *tree*. What has no boot loader is started by the other three."""
 
     path: Path
+    tree: Path
     kernel: Path
     initrd: Path
     command_line: str
@@ -45,7 +46,10 @@ def guest_image(release: Release, spec: ImageSpec, timeline: Timeline) -> GuestI
         if not target.exists():
             with timeline.step(f"image {spec.name} of {release} made"):
                 write_image(spec, parts, target)
-    return GuestImage(target, parts.kernel, parts.initrd, command_line(spec))
+            for old in CACHE.glob(f"debian-{release}-*-{spec.name}-*.raw"):
+                if old != target:
+                    old.unlink()
+    return GuestImage(target, parts.archive, parts.kernel, parts.initrd, command_line(spec))
 
 
 def _key() -> str:
