@@ -42,7 +42,8 @@ def guest_image(release: Release, spec: ImageSpec, timeline: Timeline) -> GuestI
     """The image *spec* of *release*; made when it is not in the cache."""
     parts = tree(release, timeline)
     target = CACHE / f"{parts.archive.parent.name}-{spec.name}-{_key()}.raw"
-    with locked(CACHE / f"debian-{release}-{spec.name}.lock"):
+    # One at a time: the images of both releases have the same UUIDs, and no kernel mounts two file systems of one UUID.
+    with locked(CACHE / "debian-images.lock"):
         if not target.exists():
             with timeline.step(f"image {spec.name} of {release} made"):
                 write_image(spec, parts, target)

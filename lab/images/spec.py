@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
-SIZE_BYTES = 2 << 30
+SIZE_BYTES = 1280 << 20
 HOSTNAME = "template"
 # In every image, so that a guest that still has it was not made anew.
 MACHINE_ID = "00112233445566778899aabbccddeeff"

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ def add_command(lab: Lab, wish: Wish, image: GuestImage, *more: str) -> list[str
         argv += ["--os-parameters-secret", parameters(wish.secret)]
     argv += ["-n", node.hostname, "--net", f"0:{wish.nic}", "-B", f"minmem={MEMORY_MIB},maxmem={MEMORY_MIB}"]
     if not wish.image.has_bootloader:
-        argv += ["-H", parameters(_kernel(image))]
+        argv += ["-H", f"kvm:{parameters(_kernel(image))}"]
     return [*argv, *more, wish.name]
 
 
@@ -99,11 +100,15 @@ def images(lab: Lab, names: Sequence[str] = tuple(IMAGES)) -> Iterator[dict[str,
     """The images *names* are in the catalogue, and the kernel of those without a boot loader is on the nodes."""
     node, shared = lab.node(1), lab.places.shared
     found = {name: guest_image(lab.spec.release, IMAGES[name], Timeline()) for name in names}
-    for name, image in found.items():
+
+    def bring(name: str, image: GuestImage) -> None:
         for path in (image.path, image.kernel, image.initrd):
             run(["cp", "--sparse=always", "--reflink=auto", str(path), str(shared / path.name)], timeout_s=120)
         node.run(["archipelago", "image", "import", name, f"/srv/shared/{image.path.name}"], timeout_s=JOB_S)
         (shared / image.path.name).unlink()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(bring, found.keys(), found.values()))
     yield found
     for name in found:
         node.run(["archipelago", "image", "remove", name], timeout_s=60)
@@ -242,7 +247,7 @@ def files_with(node: Node, secret: str) -> list[str]:
 def traces(node: Node) -> list[str]:
     """What deployments left on *node*: processes of theirs, mounts, sockets and temporary files."""
     script = (
-        "pgrep -u snf-image -a; pgrep -af 'qemu-(nbd|img|storage-daemon)'; grep snf-image /proc/mounts;"
+        "pgrep -u snf-image -a; pgrep -af 'qemu.*snf-image'; grep snf-image /proc/mounts;"
         " find /tmp /var/tmp /run/ganeti-cloud /dev/shm -path '*snf-image*' '(' -type s -o -name 'tmp*' ')'; true"
     )
     found = call(node, ["sh", "-c", script]).stdout.splitlines()
