@@ -36,6 +36,8 @@ def fill(spec: ImageSpec, work: Path, archive: Path, version: str) -> None:
     for unit in units(spec):
         run(["systemctl", f"--root={root}", "enable", unit], timeout_s=_MOUNT_S)
     run(["systemctl", f"--root={root}", "mask", *MASKED], timeout_s=_MOUNT_S)
+    for folder in ("etc", "var"):  # systemd-update-done.service(8): its first boot is behind it
+        (root / folder / ".updated").touch()
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     run(["umount", "--recursive", str(root)], timeout_s=120)
 

@@ -216,7 +216,7 @@ def watched(secret: str) -> Iterator[Watch]:
     watch, done = Watch(secret.encode()), threading.Event()
 
     def work() -> None:
-        while not done.wait(0.1):
+        while not done.wait(0.2):
             watch.look()
 
     thread = threading.Thread(target=work, daemon=True)
