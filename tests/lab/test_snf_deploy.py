@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ QUESTIONS = {
     "hostname": "hostname",
     "hosts": "cat /etc/hosts",
     "machine-id": "cat /etc/machine-id",
-    "addresses": "ip -j address show scope global",
+    "addresses": "ip -j address",
     "routes": "ip -j route show default",
     "resolv": "cat /etc/resolv.conf",
     "root-bytes": "df -B1 --output=size / | tail -n1",
@@ -71,13 +72,15 @@ class Deployed:
     by_key: Result  # `hostname` over SSH
 
     @property
-    def addresses(self) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-        links = json.loads(self.said["addresses"])
-        return [ipaddress.ip_address(each["local"]) for link in links for each in link["addr_info"]]
+    def links(self) -> list[dict[str, Any]]:
+        """All network interfaces but the one to itself."""
+        return [link for link in json.loads(self.said["addresses"]) if link["ifname"] != "lo"]
 
     @property
-    def macs(self) -> list[str]:
-        return [link["address"] for link in json.loads(self.said["addresses"])]
+    def addresses(self) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+        """All that are good beyond the link."""
+        found = [each for link in self.links for each in link["addr_info"] if each["scope"] == "global"]
+        return [ipaddress.ip_address(each["local"]) for each in found]
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,8 @@ def test_its_ipv6_address_is_made_from_its_mac(guest: Deployed) -> None:
     """What filters the traffic of guests knows no other."""
     if guest.wish.image.name == BY_DHCP:
         pytest.skip("its network has no IPv6 that Ganeti knows of")
-    [mac] = guest.macs
-    assert [str(each) for each in guest.addresses if each.version == 6] == [from_mac(mac)]
+    [link] = guest.links
+    assert [str(each) for each in guest.addresses if each.version == 6] == [from_mac(link["address"])]
 
 
 def from_mac(mac: str) -> str:
