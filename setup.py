@@ -27,6 +27,7 @@ setup(
         "snf_image_helper",
         "snf_image_helper.network",
         "snf_image_helper.tasks",
+        "snf_image_helper.windows",
     ],
     package_dir={
         "archipelago": "extstorage/archipelago",
