@@ -110,6 +110,7 @@ def test_disks_and_port_are_found_by_their_names(sys_folder: Path) -> None:
     [
         (lambda: devices.port("/nonexistent", wait_s=0), "there is no port org.ganeti-cloud.snf-image"),
         (lambda: devices.job_disk({"disk0": "/dev/vda"}), "the helper machine was given no job"),
+        (lambda: devices.instance_disks({}, 0), "the job is about no disk"),
         (lambda: devices.instance_disks({"disk0": "x"}, 2), "the helper machine was not given disk 1 of 2"),
     ],
 )

@@ -35,7 +35,9 @@ def job_disk(serials: dict[str, str]) -> str:
 
 
 def instance_disks(serials: dict[str, str], count: int) -> list[str]:
-    """The disks of the instance in their order. Raises TaskError when one is missing."""
+    """The disks of the instance in their order. Raises TaskError when one is missing, or none is there."""
+    if count < 1:
+        raise TaskError("the job is about no disk")
     for number in range(count):
         if f"{DISK_SERIAL}{number}" not in serials:
             raise TaskError(f"the helper machine was not given disk {number} of {count}")

@@ -45,7 +45,7 @@ class _PartitionRequest(ctypes.Structure):
 
 def mount(source: str, target: str, filesystem: str, flags: int = 0, options: str = "") -> None:
     """mount(2). Raises OSError."""
-    _checked(_libc.mount(*map(os.fsencode, (source, target, filesystem)), ctypes.c_ulong(flags), options.encode()))
+    _checked(_libc.mount(*map(os.fsencode, (source, target, filesystem)), ctypes.c_ulong(flags), os.fsencode(options)))
 
 
 def unmount(target: str) -> None:

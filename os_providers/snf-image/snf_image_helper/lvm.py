@@ -46,7 +46,9 @@ def grow(run: Run, volume: Volume) -> None:
     """Give *volume* all that is free in its group, after its devices have grown. Raises TaskError."""
     run(_command("pvresize", *volume.on), timeout_s=_TIMEOUT_S)
     # lvextend fails when there is nothing to give.
-    run(_command("lvextend", "--extents", "+100%FREE", volume.path), allowed=(0, 5), timeout_s=_TIMEOUT_S)
+    free = run(_command("vgs", "--noheadings", "--options", "vg_free_count", volume.group), timeout_s=_TIMEOUT_S)
+    if free.strip() != "0":
+        run(_command("lvextend", "--extents", "+100%FREE", volume.path), timeout_s=_TIMEOUT_S)
 
 
 def parse(text: str) -> tuple[Volume, ...]:

@@ -71,7 +71,8 @@ def unmount_all(work: Work) -> None:
     while work.mounts:
         unmount(work.mounts[-1])
         work.mounts.pop()
-    wait_for_servers()
+    if any(each.filesystem == _NTFS for each in work.devices):
+        wait_for_servers()
 
 
 def wait_for_servers(limit_s: float = _BUSY_S) -> None:

@@ -13,16 +13,13 @@ def run(work: Work) -> None:
     if not text:
         return
     device = work.swap_device or _device(work, text)
+    there = _swap_on(work, device, text)
     try:
         table = work.root.read_text(fstab.PATH)
     except FileNotFoundError:
         table = ""
-    found = filesystems.probe(work.run, [device])
-    if found and found[0].filesystem == "swap" and found[0].uuid and found[0].uuid in table:
-        return
-    if found and found[0].filesystem not in ("", "swap"):
-        raise TaskError(f"SWAP={text}: there is a file system on it ({found[0].filesystem}): it would be lost")
-    work.root.write_text(fstab.PATH, appended(table, _made(work, device)))
+    if not there or there not in table:
+        work.root.write_text(fstab.PATH, appended(table, _made(work, device)))
 
 
 def _device(work: Work, text: str) -> str:
@@ -39,6 +36,17 @@ def _device(work: Work, text: str) -> str:
     if index == 0 or index >= len(work.disks):
         raise TaskError(f"SWAP={text}: the instance has {len(work.disks)} disks, and the first is not for swap")
     return work.disks[index]
+
+
+def _swap_on(work: Work, device: str, text: str) -> str:
+    """The UUID of the swap that is on *device* already, or nothing. Raises TaskError when something else is on it."""
+    found = filesystems.probe(work.run, [device])
+    if not found:
+        return ""
+    if found[0].filesystem != "swap":
+        what = found[0].filesystem or f"a partition table of the kind {found[0].table}"
+        raise TaskError(f"SWAP={text}: what is there would be lost ({what})")
+    return found[0].uuid
 
 
 def _made(work: Work, device: str) -> str:
