@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from snf_image_helper import cloud_init
 from snf_image_helper.job import Nic
 from snf_image_helper.network import facts
 from snf_image_helper.network.aside import SUFFIX
@@ -50,15 +51,16 @@ def with_ifcfg(guest: Guest) -> None:
     guest.put("/etc/sysconfig/network-scripts/ifcfg-ens3", "DEVICE=ens3\nBOOTPROTO=dhcp\n")
 
 
-def configure(guest: Guest, *nics: Nic, cloud_init: bool = False, **properties: str) -> None:
+def configure(guest: Guest, *nics: Nic, by_cloud: bool = False, **properties: str) -> None:
     job = PLAIN_JOB._replace(nics=nics or (nic(),), properties=properties)
-    configure_network.run(guest.work(job, cloud_init=cloud_init))
+    configure_network.run(guest.work(job, cloud_init=by_cloud))
 
 
 @pytest.mark.parametrize(
     ("known", "name"),
     [
-        (Facts(cloud_init=True, netplan=True, networkd=True), facts.CLOUD_INIT),
+        (Facts(cloud_init=True, ifcfg=True), facts.IFCFG),
+        (Facts(cloud_init=True), facts.CLOUD_INIT),
         (Facts(asked=True, networkmanager=True, cloud_init=True, netplan=True), facts.NETWORKMANAGER),
         (Facts(netplan=True, networkmanager=True, networkd=True, ifupdown=True), facts.NETPLAN),
         (Facts(networkmanager=True, networkd=True, ifupdown=True, ifcfg=True), facts.NETWORKMANAGER),
@@ -72,7 +74,7 @@ def test_what_was_installed_on_purpose_goes_first(known: Facts, name: str) -> No
 
 
 def test_an_image_without_any_system_is_refused_with_what_is_known() -> None:
-    with pytest.raises(TaskError, match="cloud-init, netplan, NetworkManager, systemd-networkd, ifupdown, ifcfg; "):
+    with pytest.raises(TaskError, match="netplan, NetworkManager, systemd-networkd, ifupdown, ifcfg, cloud-init; "):
         facts.choose(Facts())
 
 
@@ -216,31 +218,38 @@ def test_ifcfg(guest: Guest) -> None:
     assert guest.root.names("/etc/sysconfig/network-scripts") == ["ifcfg-ens3" + SUFFIX, "ifcfg-eth0", "ifcfg-lo"]
 
 
-def test_cloud_init_is_told_in_its_seed(guest: Guest) -> None:
-    with_netplan(guest)
+def test_cloud_init_is_told_where_nothing_else_is_known(guest: Guest) -> None:
     guest.put("/etc/cloud/cloud.cfg")
-    configure(guest, cloud_init=True)
+    configure(guest, by_cloud=True)
     path = "/var/lib/cloud/seed/nocloud/network-config"
     assert json.loads(guest.text(path))["ethernets"]["eth0"]["addresses"] == ["192.0.2.7/24", "2001:db8::7/64"]
     assert guest.belongs(path) == (0o600, 0, 0)
     assert guest.belongs("/var/lib/cloud") == (0o755, 0, 0)
-    assert guest.root.names("/etc/netplan") == ["50-cloud-init.yaml"]
+    assert guest.root.names("/etc/cloud") == ["cloud.cfg"]
+
+
+def test_cloud_init_keeps_its_hands_off_what_we_know(guest: Guest) -> None:
+    with_netplan(guest)
+    configure(guest, by_cloud=True)
+    text = guest.text("/etc/cloud/cloud.cfg.d/99_snf_image_network.cfg")
+    assert (text, cloud_init.makes_network(guest.root)) == ("network: {config: disabled}\n", False)
+    assert not guest.root.exists("/var/lib/cloud")
+    assert "50-snf-image.yaml" in guest.root.names("/etc/netplan")
 
 
 @pytest.mark.parametrize(
     "text", ["network: {config: disabled}\n", "network:\n  config: disabled\n", 'network: {"config": "disabled"}\n']
 )
 def test_a_cloud_init_that_leaves_the_network_alone_is_not_told(guest: Guest, text: str) -> None:
-    with_netplan(guest)
     guest.put("/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg", text)
-    configure(guest, cloud_init=True)
-    assert "50-snf-image.yaml" in guest.root.names("/etc/netplan")
+    with pytest.raises(TaskError, match="^the image has none of the systems"):
+        configure(guest, by_cloud=True)
 
 
 def test_networkmanager_when_it_is_asked_for(guest: Guest) -> None:
     with_netplan(guest)
     guest.put("/usr/sbin/NetworkManager")
-    configure(guest, cloud_init=True, NM_NETWORKING="yes")
+    configure(guest, by_cloud=True, NM_NETWORKING="yes")
     assert guest.root.names("/etc/NetworkManager/system-connections") == ["snf-image-eth0.nmconnection"]
 
 

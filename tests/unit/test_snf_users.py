@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snf_image_helper import passwords, sshd, users
+from snf_image_helper import cloud_init, passwords, sshd, users
 from snf_image_helper.authorized_keys import key_file, with_keys
 from snf_image_helper.job import Job
 from snf_image_helper.sshd import SshdSettings
@@ -259,7 +259,42 @@ def test_a_file_that_includes_itself_ends(guest: Guest) -> None:
     assert sshd.settings(guest.root).host_keys == ("/x",)
 
 
+VERSION = "/usr/lib/python3/dist-packages/cloudinit/version.py"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "version"),
+    [
+        (VERSION, '# x\n__VERSION__ = "22.4.2"\n', (22, 4)),
+        (VERSION.replace("python3/dist", "python3.9/site"), "__VERSION__='0.7.9'\n", (0, 7)),
+        (VERSION, '__VERSION__ = "@@x@@"\n', (0, 0)),
+        ("/etc/x", "", (0, 0)),
+    ],
+)
+def test_the_version_of_cloud_init(guest: Guest, path: str, text: str, version: tuple[int, int]) -> None:
+    guest.put(path, text)
+    assert cloud_init.version(guest.root) == version
+
+
+def test_an_old_cloud_init_is_told_in_its_own_words(guest: Guest) -> None:
+    guest.put(VERSION, '__VERSION__ = "20.4.1"\n')
+    told = change(guest, cloud_init=True, users=("root", "debian"), password_hash=HASH)
+    assert told["chpasswd"] == {"expire": False, "list": f"root:{HASH}\ndebian:{HASH}\n"}
+    assert guest.warnings == []
+
+
+def test_an_old_cloud_init_gets_no_hash_that_it_would_take_for_a_password(guest: Guest) -> None:
+    guest.put(VERSION, '__VERSION__ = "20.4.1"\n')
+    told = change(guest, cloud_init=True, password_hash="$y$j9T$salt$hash")
+    assert told["chpasswd"] == {"expire": False}
+    assert guest.warnings == [
+        "the image's cloud-init knows no such hash: choose sha512, or its own user will have no password"
+    ]
+    assert "$y$j9T$salt$hash" in guest.text("/etc/shadow")
+
+
 def test_cloud_init_is_told_the_same(guest: Guest) -> None:
+    guest.put(VERSION, '__VERSION__ = "22.4.2"\n')
     told = change(guest, cloud_init=True, users=("root", "ubuntu"), password_hash=HASH, ssh_keys=(KEY,))
     entry = {"lock_passwd": False, "ssh_authorized_keys": [KEY]}
     assert told == {
