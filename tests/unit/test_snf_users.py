@@ -28,6 +28,8 @@ root:x:0:0:root:/root:/bin/bash
 daemon:*:1:1:daemon:/usr/sbin:/usr/sbin/nologin
 debian:x:1000:1001:Debian,,,:/home/debian:/bin/bash
 broken:x:many:1:::
+short:x:5:5
+:x:6:6:::
 debian:x:0:0:again:/:/bin/sh
 """
 SHADOW = """\
@@ -41,7 +43,7 @@ debian::19000:1:90:7:::
 def guest(tmp_path: Path) -> Guest:
     guest = Guest(tmp_path / "guest")
     guest.put("/etc/passwd", PASSWD)
-    guest.put("/etc/group", "root:x:0:\nadm:x:4:\nusers:x:100:debian\n")
+    guest.put("/etc/group", "root:x:0:\nadm:x:4:\nusers:x:100:debian\nadm:x:5:\nplus:x\n")
     guest.put("/etc/shadow", SHADOW).chmod(0o640)
     guest.put("/root/.bashrc")
     guest.put("/home/debian/.bashrc")
@@ -76,6 +78,7 @@ def test_users_are_looked_up(guest: Guest) -> None:
         ("debian", 1000, None),
         ("adm", None, 4),
         ("33", 33, 33),
+        ("4294967294", 4294967294, 4294967294),
         ("4294967295", None, None),
         ("99999999999999999999", None, None),
         ("-1", None, None),
@@ -84,6 +87,11 @@ def test_users_are_looked_up(guest: Guest) -> None:
 )
 def test_owners_are_names_or_numbers(guest: Guest, word: str, user: int | None, group: int | None) -> None:
     assert (users.user_number(guest.root, word), users.group_number(guest.root, word)) == (user, group)
+
+
+def test_a_user_without_a_home_lives_at_the_root(guest: Guest) -> None:
+    guest.put("/etc/passwd", "me:x:5:6:::\n")
+    assert users.accounts(guest.root) == {"me": Account("me", 5, 6, "/")}
 
 
 def test_a_guest_without_users_has_none(tmp_path: Path) -> None:
@@ -279,7 +287,7 @@ def test_the_version_of_cloud_init(guest: Guest, path: str, text: str, version: 
 def test_an_old_cloud_init_is_told_in_its_own_words(guest: Guest) -> None:
     guest.put(VERSION, '__VERSION__ = "20.4.1"\n')
     told = change(guest, cloud_init=True, users=("root", "debian"), password_hash=HASH)
-    assert told["chpasswd"] == {"expire": False, "list": f"root:{HASH}\ndebian:{HASH}\n"}
+    assert told["chpasswd"] == {"expire": False, "list": [f"root:{HASH}", f"debian:{HASH}"]}
     assert guest.warnings == []
 
 

@@ -65,7 +65,7 @@ def _passwords(work: Work, new: str) -> dict[str, object]:
     if cloud_init.version(work.root) >= _USERS_SINCE:
         return {"users": [{"name": name, "password": new, "type": "hash"} for name in work.users]}
     if new.startswith(_OLD_HASHES):
-        return {"list": "".join(f"{name}:{new}\n" for name in work.users)}
+        return {"list": [f"{name}:{new}" for name in work.users]}
     # It would take the hash for the password.
     work.warn("the image's cloud-init knows no such hash: choose sha512, or its own user will have no password")
     return {}
