@@ -113,7 +113,7 @@ def make_keys(
     return ""
 
 
-KINDS = {path: ("link out", "loop", "pipe", "folder", "bytes") for path in FILES}
+KINDS: dict[str, tuple[str, ...]] = {path: ("link out", "loop", "pipe", "folder", "bytes") for path in FILES}
 KINDS |= {path: ("link to a folder", "loop", "pipe", "huge") for path in FOLDERS}
 CASES = [(path, kind) for path, kinds in KINDS.items() for kind in kinds]
 
