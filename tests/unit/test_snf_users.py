@@ -159,6 +159,10 @@ def test_an_entry_that_is_missing_is_added(guest: Guest) -> None:
     assert guest.text("/etc/passwd") == PASSWD
 
 
+def test_an_added_entry_has_a_line_of_its_own() -> None:
+    assert passwords.with_hash("a:b:1\n", ["new"], HASH) == f"a:b:1\nnew:{HASH}:::::::\n"
+
+
 def test_a_user_must_exist(guest: Guest) -> None:
     with pytest.raises(TaskError, match="^the image has no user 'ubuntu': name others in USERS$"):
         change(guest, users=("root", "ubuntu"), password_hash=HASH, ssh_keys=(KEY,))
@@ -254,6 +258,11 @@ def test_the_first_setting_counts_and_includes_are_read(guest: Guest) -> None:
     assert sshd.settings(guest.root) == SshdSettings(
         ("/with space/%u", "/second"), ("/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key")
     )
+
+
+def test_the_settings_of_other_systems_are_found(guest: Guest) -> None:
+    guest.put("/usr/etc/ssh/sshd_config", "HostKey /suse\n")
+    assert sshd.settings(guest.root).host_keys == ("/suse",)
 
 
 def test_relative_includes_are_beside_the_file(guest: Guest) -> None:
