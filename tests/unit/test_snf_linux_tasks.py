@@ -154,6 +154,13 @@ def test_keys_that_sshd_is_told_of_are_found(guest: Guest) -> None:
     assert found == ["/etc/ssh/ssh_host_rsa_key", "/srv/key", "/srv/key.pub"]
 
 
+def test_sshds_own_names_are_the_usual() -> None:
+    assert host_keys.to_make((), SshdSettings((), ())) == {
+        "ed25519": "/etc/ssh/ssh_host_ed25519_key",
+        "ecdsa": "/etc/ssh/ssh_host_ecdsa_key",
+    }
+
+
 def test_a_key_of_another_name_is_made_where_sshd_looks_for_it() -> None:
     assert host_keys.to_make((), SshdSettings((), ("/srv/key", "/srv/other"))) == {"ed25519": "/srv/key"}
 
