@@ -234,8 +234,8 @@ def test_cloud_init(ipv4: str, ipv6: str) -> None:
     found = json.loads(v2.cloud_init(one(ipv4, ipv6)))
     static = {"static": 1}
     addresses = ["192.0.2.7/24"] * static.get(ipv4, 0) + ["2001:db8::7/64"] * static.get(ipv6, 0)
-    routes = [{"to": "0.0.0.0/0", "via": "192.0.2.1"}] * static.get(ipv4, 0)
-    routes += [{"to": "::/0", "via": "2001:db8::1"}] * static.get(ipv6, 0)
+    gateways = {"gateway4": "192.0.2.1"} if ipv4 == "static" else {}
+    gateways |= {"gateway6": "2001:db8::1"} if ipv6 == "static" else {}
     names = {"addresses": ["192.0.2.53", "2001:db8::53"], "search": ["example.com", "example.net"]}
     expected: dict[str, object] = {
         "match": {"macaddress": "aa:00:00:11:22:33"},
@@ -246,7 +246,7 @@ def test_cloud_init(ipv4: str, ipv6: str) -> None:
         "ipv6-privacy": False,
     }
     if addresses:
-        expected |= {"addresses": addresses, "routes": routes, "nameservers": names}
+        expected |= {"addresses": addresses, "nameservers": names, **gateways}
     if (ipv4, ipv6) == ("none", "none"):
         expected["optional"] = True
     assert found == {"version": 2, "ethernets": {"eth0": expected}}
@@ -289,7 +289,8 @@ def test_netplan_understands_it(understood: tuple[bool, Path], ipv4: str, ipv6: 
     assert said == (set() if word == "no" else {f"DHCP={word}"})
     assert ("IPv6AcceptRA=yes" in lines) == (ipv6 in ("slaac", "slaac_dhcp", "dhcp"))
     assert ("Address=192.0.2.7/24" in lines, "Address=2001:db8::7/64" in lines) == (ipv4 == "static", ipv6 == "static")
-    assert ("Gateway=192.0.2.1" in found.get("[Route]", [])) == (ipv4 == "static")
+    gateways = {line for line in found.get("[Route]", []) if line.startswith("Gateway=")}
+    assert gateways == set(["Gateway=192.0.2.1"] * (ipv4 == "static") + ["Gateway=2001:db8::1"] * (ipv6 == "static"))
 
 
 FAR = {"subnet": "192.0.2.7/32", "subnet6": "2001:db8::7/128", "mtu": 1400}
@@ -297,8 +298,12 @@ FAR = {"subnet": "192.0.2.7/32", "subnet6": "2001:db8::7/128", "mtu": 1400}
 
 def test_a_gateway_out_of_the_prefix_is_said_to_be_on_the_link() -> None:
     plan = one("static", "static", **FAR)
-    routes = json.loads(v2.cloud_init(plan))["ethernets"]["eth0"]["routes"]
-    assert [route["on-link"] for route in routes] == [True, True]
+    expected = [
+        {"to": "0.0.0.0/0", "via": "192.0.2.1", "on-link": True},
+        {"to": "::/0", "via": "2001:db8::1", "on-link": True},
+    ]
+    assert json.loads(v2.cloud_init(plan))["ethernets"]["eth0"]["routes"] == expected
+    assert json.loads(only(v2.netplan(plan, by_nm=False)))["network"]["ethernets"]["eth0"]["routes"] == expected
     assert only(networkd.files(plan)).count("GatewayOnLink=yes") == 2
     text = only(networkmanager.files(plan))
     assert ("route1=192.0.2.1/32\n" in text, "route1=2001:db8::1/128\n" in text) == (True, True)
@@ -324,7 +329,7 @@ def test_the_mtu_is_said() -> None:
 
 def test_the_default_routes_of_several_interfaces_are_ordered() -> None:
     plan = interfaces([nic("static"), nic("dhcp", "dhcp", mac="aa:00:00:00:00:01")])
-    said = json.loads(v2.cloud_init(plan))["ethernets"]
+    said = json.loads(only(v2.netplan(plan, by_nm=False)))["network"]["ethernets"]
     assert [route["metric"] for route in said["eth0"]["routes"]] == [100, 100]
     assert (said["eth1"]["dhcp4-overrides"], said["eth1"]["dhcp6-overrides"]) == (
         {"route-metric": 101},

@@ -17,6 +17,7 @@ PROPERTY = "CLOUD_INIT"
 SEED = "/var/lib/cloud/seed/nocloud"
 CONFIGS = "/etc/cloud/cloud.cfg.d"
 SOURCES = f"{CONFIGS}/99_snf_image.cfg"
+NETWORK = f"{CONFIGS}/99_snf_image_network.cfg"
 HEADER = "#cloud-config\n"
 
 _MAIN_CONFIG = "/etc/cloud/cloud.cfg"
@@ -25,6 +26,9 @@ _SWITCHED_OFF = "/etc/cloud/cloud-init.disabled"
 _UNITS = ("cloud-init.target", "cloud-init-local.service", "cloud-init.service")
 # In YAML's block form or in braces, and never behind a comment sign.
 _NO_NETWORK = re.compile(r"^\s*network\s*:\s*\{?\s*['\"]?config['\"]?\s*:\s*['\"]?disabled\b", re.MULTILINE)
+
+_PYTHON = re.compile(r"python3\.")
+_VERSION = re.compile(r"^__VERSION__\s*=\s*[\"'](\d{1,4})\.(\d{1,4})", re.MULTILINE | re.ASCII)
 
 
 def installed(root: Root) -> bool:
@@ -50,10 +54,27 @@ def wanted(root: Root, properties: Mapping[str, str]) -> bool:
     return asked
 
 
+def version(root: Root) -> tuple[int, int]:
+    """The version of the image's cloud-init; (0, 0) when it cannot be told."""
+    for folder in ("/usr/lib/python3", *(f"/usr/lib/{name}" for name in root.names("/usr/lib") if _PYTHON.match(name))):
+        for packages in ("dist-packages", "site-packages"):
+            path = f"{folder}/{packages}/cloudinit/version.py"
+            found = _VERSION.search(root.read_text(path)) if root.exists(path) else None
+            if found:
+                return int(found[1]), int(found[2])
+    return 0, 0
+
+
 def makes_network(root: Root) -> bool:
     """Whether cloud-init would set up the network: an image may say ``network: {config: disabled}``."""
     files = [f"{CONFIGS}/{name}" for name in root.names(CONFIGS) if name.endswith(".cfg")]
     return not any(_NO_NETWORK.search(root.read_text(path)) for path in [_MAIN_CONFIG, *files] if root.exists(path))
+
+
+def leave_network(root: Root) -> None:
+    """Have cloud-init keep its hands off the network."""
+    root.make_folders(CONFIGS)
+    root.write_text(NETWORK, "network: {config: disabled}\n", mode=0o644, owner=0, group=0)
 
 
 def write_seed_file(root: Root, name: str, data: bytes) -> None:

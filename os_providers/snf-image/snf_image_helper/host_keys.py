@@ -31,10 +31,13 @@ def found(root: Root, sshd: SshdSettings) -> list[str]:
 def to_make(there: Iterable[str], sshd: SshdSettings) -> dict[str, str]:
     """The types of key to be made, each with its file: those that sshd is told of, else those that were *there*.
 
-    An image without either gets the quick ones under sshd's own names.
+    An image without either gets the quick ones under sshd's own names. Where it is told of a name that says nothing,
+    the first gets the type that every sshd takes.
     """
     offered = sshd.host_keys or tuple(there)
     types = {match[1]: path for path in offered if (match := _TYPE.fullmatch(path))}
+    if not types and sshd.host_keys:
+        return {QUICK[0]: sshd.host_keys[0]}
     if not types:
         return {kind: f"{FOLDER}/ssh_host_{kind}_key" for kind in QUICK}
     quick = {kind: types[kind] for kind in QUICK if kind in types}

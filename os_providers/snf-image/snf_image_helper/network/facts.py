@@ -64,19 +64,20 @@ def choose(facts: Facts) -> str:
     """The system to be told. Raises TaskError when there is none.
 
     What was installed on purpose goes before what a distribution always had: ifupdown is in most Debian images,
-    also in those that use another.
+    also in those that use another. cloud-init is for what we do not know: it loses IPv6 where it converts (22.4 drops
+    SLAAC without DHCP for all but netplan).
     """
     if facts.asked:
         if not facts.networkmanager:
             raise TaskError("NM_NETWORKING is set, but the image has no NetworkManager")
         return NETWORKMANAGER
     order = {
-        CLOUD_INIT: facts.cloud_init,
         NETPLAN: facts.netplan,
         NETWORKMANAGER: facts.networkmanager,
         NETWORKD: facts.networkd,
         IFUPDOWN: facts.ifupdown,
         IFCFG: facts.ifcfg,
+        CLOUD_INIT: facts.cloud_init,
     }
     for name, there in order.items():
         if there:

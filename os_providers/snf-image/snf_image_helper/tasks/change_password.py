@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
-from snf_image_helper import authorized_keys, passwords, sshd, users
+from snf_image_helper import authorized_keys, cloud_init, passwords, sshd, users
 from snf_image_helper.task import WINDOWS, Work
+
+# Since when cloud-init knows "users" in chpasswd; what came before tells a hash from a password by its beginning.
+_USERS_SINCE = (22, 3)
+_OLD_HASHES = ("$5$", "$6$")
 
 
 def run(work: Work) -> None:
@@ -52,6 +56,16 @@ def _tell_cloud_init(work: Work, new: str, there: dict[str, users.Account]) -> N
         # Else cloud-init puts a command before root's keys that does nothing but refuse.
         work.cloud_config["disable_root"] = False
     if new:
-        given = [{"name": name, "password": new, "type": "hash"} for name in work.users]
-        work.cloud_config["chpasswd"] = {"expire": False, "users": given}
+        work.cloud_config["chpasswd"] = {"expire": False, **_passwords(work, new)}
         work.cloud_config["ssh_pwauth"] = True
+
+
+def _passwords(work: Work, new: str) -> dict[str, object]:
+    """The hash for each user, in the form that the image's cloud-init knows."""
+    if cloud_init.version(work.root) >= _USERS_SINCE:
+        return {"users": [{"name": name, "password": new, "type": "hash"} for name in work.users]}
+    if new.startswith(_OLD_HASHES):
+        return {"list": [f"{name}:{new}" for name in work.users]}
+    # It would take the hash for the password.
+    work.warn("the image's cloud-init knows no such hash: choose sha512, or its own user will have no password")
+    return {}

@@ -31,14 +31,15 @@ def run(work: Work) -> None:
         asked = truth(work.properties, NM)
     except ValueError as err:
         raise TaskError(str(err)) from err
-    by_cloud_init = work.cloud_init and not asked and cloud_init.makes_network(root)
-    known = facts.look(root, cloud_init=by_cloud_init, asked=asked)
+    known = facts.look(root, cloud_init=work.cloud_init and cloud_init.makes_network(root), asked=asked)
     backend = facts.choose(known)
     plan = interfaces(work.job.nics)
     if backend == facts.CLOUD_INIT:
         # It replaces what is there by itself.
         cloud_init.write_seed_file(root, "network-config", v2.cloud_init(plan).encode())
         return
+    if work.cloud_init:
+        cloud_init.leave_network(root)
     if backend == facts.IFUPDOWN:
         plan = [_servable(work, each) for each in plan]
     new = new_files(backend, plan, by_nm=known.netplan_by_nm)
