@@ -3,12 +3,14 @@
 
 ``python3 inside.py PLAN.json``, where the plan is what :class:`bench.site.Plan` writes. Every contestant has its turn
 in each round, in one order and then in the other, so that a neighbour who slows the machine down slows all of them.
-Stdout is one JSON object a line: ``{"who": …, "round": …, "seconds": …}``. Rounds below 0 are for warming up.
+Stdout is one JSON object a line: ``{"who": …, "round": …, "seconds": …, "peak_mib": …}``. Rounds below 0 are for
+warming up.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,22 +32,26 @@ def filled(text: str, volume: str) -> str:
     return text.replace("{volume}", volume)
 
 
-def timed(steps: list[list[str]], env: dict[str, str]) -> float:
-    """Run the programs *steps* one after the other, each as a whole process; the seconds that took in all."""
-    total = 0.0
+def timed(steps: list[list[str]], env: dict[str, str]) -> tuple[float, int]:
+    """Run the programs *steps* one after the other, each as a whole process.
+
+    The seconds that took in all, and the memory in MiB of the largest process among them and their children.
+    """
+    total, peak_kib = 0.0, 0
     for argv in steps:
         with tempfile.TemporaryFile() as said:
             begin = time.perf_counter()
-            # No timeout=: with one, Python waits by polling, in steps of up to 50 ms.
-            status = subprocess.run(
-                argv, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False
-            ).returncode
+            process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            # No wait with a time limit: Python polls then, in steps of up to 50 ms.
+            _, ended, used = os.wait4(process.pid, 0)
             total += time.perf_counter() - begin
+            status = process.returncode = os.waitstatus_to_exitcode(ended)
+            peak_kib = max(peak_kib, used.ru_maxrss)
             if status != 0:
                 said.seek(0)
                 words = said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
                 raise SystemExit(f"{' '.join(argv)}: exit {status}: {' '.join(words[-2:])}")
-    return total
+    return total, peak_kib // 1024
 
 
 def main(path: str) -> int:
@@ -53,13 +59,16 @@ def main(path: str) -> int:
         plan = json.load(stream)
     for number, contestant in turns(plan["contestants"], plan["rounds"], plan["warm_up"]):
         volume = f"{uuid.uuid4()}.ext.disk0"
-        steps, after = (
-            [[filled(word, volume) for word in argv] for argv in contestant[key]] for key in ("steps", "after")
+        before, steps, after = (
+            [[filled(word, volume) for word in argv] for argv in contestant[key]]
+            for key in ("before", "steps", "after")
         )
         env = {**plan["env"], **{key: filled(value, volume) for key, value in contestant["env"].items()}}
-        seconds = timed(steps, env)
+        timed(before, env)
+        seconds, peak_mib = timed(steps, env)
         timed(after, env)
-        sys.stdout.write(json.dumps({"who": contestant["name"], "round": number, "seconds": seconds}) + "\n")
+        sample = {"who": contestant["name"], "round": number, "seconds": seconds, "peak_mib": peak_mib}
+        sys.stdout.write(json.dumps(sample) + "\n")
         sys.stdout.flush()
     return 0
 
