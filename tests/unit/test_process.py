@@ -200,7 +200,8 @@ def test_the_time_limit_leaves_no_pipe_open() -> None:
 def test_serving_hands_over_the_files_that_are_named() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        script = f"import os, sys; os.write({theirs.fileno()}, b'written\\n'); sys.stderr.write('complained\\n'); sys.exit(3)"
+        says = f"os.write({theirs.fileno()}, b'written\\n'); sys.stderr.write('complained\\n')"
+        script = f"import os, sys; {says}; sys.exit(3)"
         python = [sys.executable, "-c", script]
         with serving(python, timeout_s=10, pass_fds=[theirs.fileno()], stderr_fd=theirs.fileno()) as server:
             assert server.ended(10) == 3
