@@ -55,7 +55,12 @@ def test_a_success_with_a_good_end_is_one() -> None:
         pytest.param(
             [SUCCEEDED], Ending(1, 0.0, "qemu: no"), "QEMU ended with status 1: qemu: no", id="success, but a bad end"
         ),
-        pytest.param([SUCCEEDED], Ending(None, 0.0, ""), "QEMU ended with status None", id="success, and no end"),
+        pytest.param(
+            [SUCCEEDED],
+            Ending(None, 0.0, ""),
+            "the helper machine fell silent and had to be killed",
+            id="success, and no end",
+        ),
         pytest.param([STARTED], Ending(137, 0.0, ""), "AddSwap: the helper machine was killed", id="killed"),
         pytest.param(
             [STARTED],
