@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, file_clone, sync, workers
+from bench import attach, clone, file_clone, helper, sync, workers
 from bench.comparison import Comparison
 from ganeti_cloud.errors import RequestError
 
@@ -13,6 +13,7 @@ COMPARISONS: tuple[Comparison, ...] = (
     workers.COMPARISON,
     sync.COMPARISON,
     file_clone.COMPARISON,
+    helper.COMPARISON,
 )
 
 

@@ -73,7 +73,7 @@ def _run_all(chosen: tuple[Comparison, ...], release: Release) -> int:
 def run(comparison: Comparison, release: Release) -> Verdict:
     """Measure, keep the samples, print the verdict's lines."""
     begin = datetime.datetime.now(datetime.UTC)
-    with site(release, _say) as where:
+    with site(release, _say, comparison.packages) as where:
         versions = machine.versions(where)
         samples = comparison.measure(where)
     verdict = judge(comparison.name, comparison.contrasts, samples)

@@ -19,3 +19,5 @@ class Comparison:
     measure: Callable[[Site], Samples]
     # The first stands for the whole comparison in its last line.
     contrasts: Sequence[Contrast]
+    # Of Debian, for the node: what the peers are.
+    packages: tuple[str, ...] = ()

@@ -56,13 +56,15 @@ def volume_env(volume: str) -> dict[str, str]:
 class Contestant:
     """Someone to be measured: the programs *steps*, run one after the other, are one sample.
 
-    The programs *after* are not timed. ``{volume}`` in all of them and in *env* is a name that is new in each turn.
+    The programs *before* and *after* are not timed. ``{volume}`` in all of them and in *env* is a name that is new
+    in each turn.
     """
 
     name: str
     steps: Sequence[Sequence[str]]
     env: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[Sequence[str]] = ()
+    before: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Site:
         argv = ["/usr/bin/python3", "-I", script_inside, order_inside]
         with self.timeline.step(f"{what} measured"):
             follow(self.node.argv(argv), reader.feed, timeout_s=_MEASURE_S)
+        for who, mib in sorted(reader.peaks_mib.items()):
+            self.timeline.note(f"{what}: {who} used {mib} MiB of memory at most")
         return reader.samples
 
 
@@ -111,6 +115,8 @@ class Reader:
 
     def __init__(self, plan: Plan, on_round: Callable[[int], None]) -> None:
         self.samples: dict[str, list[float]] = {contestant.name: [] for contestant in plan.contestants}
+        # Of the largest single program.
+        self.peaks_mib: dict[str, int] = {}
         self._step = max(1, plan.rounds // 5)
         self._on_round = on_round
         self._told = 0
@@ -127,18 +133,19 @@ class Reader:
                 self._on_round(done)
             if done >= 0:
                 self.samples[sample["who"]].append(sample["seconds"])
+                self.peaks_mib[sample["who"]] = max(sample["peak_mib"], self.peaks_mib.get(sample["who"], 0))
 
 
 @contextmanager
-def site(release: Release, say: Say) -> Iterator[Site]:
-    """A lab of *release* with the packages in dist/; taken down at the end, whatever the end is."""
+def site(release: Release, say: Say, packages: tuple[str, ...] = ()) -> Iterator[Site]:
+    """A lab of *release* with the packages in dist/ and Debian's *packages*; taken down at its end, whatever it is."""
     if not packages_in(DEBS):
         raise RequestError(f"there are no packages in {DEBS} to measure", hint="make deb")
     # One run at a time on this machine: the labs have one name, and two runs would measure each other.
     with locked(RUN / f"{LAB}-run.lock"), _terminated_like_interrupted():
         down(LAB)  # of a run that was killed
         try:
-            lab = Lab.up(LabSpec(name=LAB, release=release, subnet=SUBNET, nodes=1), say=say)
+            lab = Lab.up(LabSpec(name=LAB, release=release, subnet=SUBNET, nodes=1, extra_packages=packages), say=say)
             yield Site(lab, Timeline(say))
         finally:
             down(LAB)

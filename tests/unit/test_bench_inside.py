@@ -33,6 +33,7 @@ def test_a_run_writes_one_line_a_sample(tmp_path: Path, capsys: pytest.CaptureFi
         [[sys.executable, "-c", write, "{volume}"]],
         env={"VOL": "{volume}"},
         after=[[sys.executable, "-c", remove, "{volume}"]],
+        before=[[sys.executable, "-c", remove.replace("\\n", " "), "{volume}"]],
     )
     plan = Plan([contestant], rounds=2)
     order = tmp_path / "plan.json"
@@ -44,7 +45,14 @@ def test_a_run_writes_one_line_a_sample(tmp_path: Path, capsys: pytest.CaptureFi
     assert len({line[0] for line in names}) == 3  # a warm-up and two rounds, each with a volume of its own
     samples = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(sample["who"], sample["round"]) for sample in samples] == [("ours", -1), ("ours", 0), ("ours", 1)]
-    assert all(sample["seconds"] > 0 for sample in samples)
+    assert all(sample["seconds"] > 0 and 0 <= sample["peak_mib"] < 1000 for sample in samples)
+
+
+def test_the_largest_process_counts_wherever_it_is() -> None:
+    large = "x = bytearray(80 << 20); import time; time.sleep(0.5)"
+    below = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {large!r}])"
+    _, peak_mib = inside.timed([[sys.executable, "-c", below]], {})
+    assert 80 <= peak_mib < 120
 
 
 def test_a_program_that_fails_ends_the_run_and_is_quoted() -> None:
@@ -57,7 +65,11 @@ def test_the_reader_puts_pieces_together_and_leaves_the_warm_up_out() -> None:
     told: list[int] = []
     reader = Reader(Plan([Contestant("ours", []), Contestant("peer", [])], rounds=2), told.append)
     samples = [("ours", -1, 9.0), ("peer", -1, 9.0), ("ours", 0, 0.5), ("peer", 0, 1.0), ("peer", 1, 1.5)]
-    text = "".join(json.dumps({"who": who, "round": number, "seconds": s}) + "\n" for who, number, s in samples)
+    text = "".join(
+        json.dumps({"who": who, "round": number, "seconds": s, "peak_mib": int(10 * s)}) + "\n"
+        for who, number, s in samples
+    )
     for start in range(0, len(text), 7):
         reader.feed(text[start : start + 7])
     assert (reader.samples, told) == ({"ours": [0.5], "peer": [1.0, 1.5]}, [1])
+    assert reader.peaks_mib == {"ours": 5, "peer": 15}

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud.errors import CommandError
-from ganeti_cloud.process import BASE_ENV, follow, run
+from ganeti_cloud.process import BASE_ENV, follow, run, serving
 from tests.unit.faketools import FakeTools
 
 SH = "/bin/sh"
@@ -193,3 +195,21 @@ def test_the_time_limit_leaves_no_pipe_open() -> None:
         run([SH, "-c", "exec /bin/sleep 300"], timeout_s=0.2, stdin="x" * 1_000_000)
     assert os.listdir("/proc/self/fd") == before
     assert str(caught.value) == "/bin/sh -c exec /bin/sleep 300: no end after 0.2 s"
+
+
+def test_serving_hands_over_the_files_that_are_named() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        says = f"os.write({theirs.fileno()}, b'written\\n'); sys.stderr.write('complained\\n')"
+        script = f"import os, sys; {says}; sys.exit(3)"
+        python = [sys.executable, "-c", script]
+        with serving(python, timeout_s=10, pass_fds=[theirs.fileno()], stderr_fd=theirs.fileno()) as server:
+            assert server.ended(10) == 3
+        theirs.close()
+        assert ours.makefile().read() == "written\ncomplained\n"
+
+
+def test_serving_tells_that_the_program_has_not_ended() -> None:
+    with serving([SH, "-c", "exec /bin/sleep 300"], timeout_s=10) as server:
+        assert server.ended(0.1) is None
+    assert server.ended(0) == -9

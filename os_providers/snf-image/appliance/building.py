@@ -94,26 +94,28 @@ def _licences(tree: Tree, packages: set[str], folder: Path) -> None:
     """What the packages say about the licences of what they hold."""
     folder.mkdir()
     for package in sorted(packages):
-        found = tree.resolve(f"usr/share/doc/{package}/copyright")
-        if found is not None:
-            shutil.copyfile(tree.root / found, folder / package)
+        place = tree.root / "usr/share/doc" / package
+        # A package may share the folder of another of the same source.
+        name = os.path.basename(os.readlink(place)) if place.is_symlink() else package
+        shutil.copyfile(tree.root / tree.find("copyright", f"usr/share/doc/{name}"), folder / package)
 
 
 def _publish(result: Path, target: Path) -> None:
     """Make *target* a copy of *result*, the manifest last, so that a half copied one is recognised."""
     target.mkdir(parents=True, exist_ok=True)
-    if _same(result / MANIFEST, target / MANIFEST):
+    parts = (BUILT_USING, KERNEL, ROOT, MANIFEST)
+    if all((target / part).exists() for part in parts) and _same(result / MANIFEST, target / MANIFEST):
         return
     (target / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(target / _LICENCES, ignore_errors=True)
     shutil.copytree(result / _LICENCES, target / _LICENCES)
-    for part in (BUILT_USING, KERNEL, ROOT, MANIFEST):
+    for part in parts:
         shutil.copyfile(result / part, target / f".{part}")
         os.replace(target / f".{part}", target / part)
 
 
 def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.read_bytes() == other.read_bytes()
+    return one.read_bytes() == other.read_bytes()
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -73,7 +73,7 @@ MODULES = {
 # Parts of Python's library that have no place in a machine without network, screen and users.
 WITHOUT = frozenset(
     """__phello__ _pydecimal asyncio bdb cgi cgitb code codeop concurrent config ctypes.macholib ctypes.test curses dbm
-    distutils doctest ensurepip ftplib http idlelib imaplib lib2to3 mailbox mailcap multiprocessing nntplib pdb pip
+    distutils doctest ensurepip ftplib idlelib imaplib lib2to3 mailbox mailcap multiprocessing nntplib pdb pip
     poplib pydoc pydoc_data pyrepl smtpd smtplib socketserver sqlite3 ssl telnetlib test this tkinter turtle
     turtledemo unittest venv webbrowser wsgiref xmlrpc zipapp""".split()
 )

@@ -56,8 +56,10 @@ def _sources(tree: Tree, own: Path, name: str) -> Iterator[tuple[Path, str]]:
     """Each file of the library with its path in the image."""
     library = f"usr/lib/{name}/"
     for path in tree.names(library):
-        if _wanted(path.removeprefix(library)):
-            yield tree.root / path, path
+        # Some are links, and must not lead to a file of this machine.
+        file = tree.resolve(path)
+        if file is not None and _wanted(path.removeprefix(library)):
+            yield tree.root / file, path
     packages = "usr/lib/python3/dist-packages/"
     for path in tree.names(packages):
         inner = path.removeprefix(packages)

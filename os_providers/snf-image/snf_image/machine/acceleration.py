@@ -53,7 +53,13 @@ def _unusable() -> str:
 
 
 def _tried(image: HelperImage, works: Callable[[], bool], state: Path) -> bool:
-    about = {"boot_id": _BOOT_ID.read_text(encoding="utf-8").strip(), "image": image.name, "qemu": _look(QEMU)}
+    device = os.stat(DEVICE)
+    about = {
+        "boot_id": _BOOT_ID.read_text(encoding="utf-8").strip(),
+        "device": [device.st_mode, device.st_gid],
+        "image": image.name,
+        "qemu": _look(QEMU),
+    }
     record = state / "kvm.json"
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (state / "kvm.lock").open("wb") as lock:

@@ -7,7 +7,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,7 +150,8 @@ def _heard(
         limit_s = 0.0
         if not _listen(selector, settings.soft_limit_s):
             limit_s = float(settings.soft_limit_s)
-            ends.monitor.send(_QUIT)
+            with suppress(BrokenPipeError, ConnectionResetError):  # it ended this very moment
+                ends.monitor.send(_QUIT)
             _listen(selector, settings.hard_limit_s)
     console.end()
     status = None if limit_s else server.ended(_REAP_S)

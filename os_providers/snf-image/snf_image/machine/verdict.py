@@ -77,5 +77,7 @@ def _died(story: Story, ending: Ending) -> CloudError:
     if ending.status in _KILLED:
         hint = "the kernel's log tells whether memory ran out; the settings are [machine] memory_mib and cpu_limit_s"
         return CloudError(_within(story.task, "the helper machine was killed"), hint=hint)
+    if ending.status is None:
+        return CloudError(_within(story.task, "the helper machine fell silent and had to be killed"), hint=_CONSOLE)
     said = f": {ending.last_words}" if ending.last_words else ""
     return CloudError(_within(story.task, f"QEMU ended with status {ending.status}{said}"), hint=_CONSOLE)
