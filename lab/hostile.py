@@ -18,6 +18,7 @@ from pathlib import Path
 from ganeti_cloud.process import run
 from lab import million
 from lab.small_linux import MIB, SECTOR, TOOL_S, Change, debugfs, extents, make_disk, make_volume
+from lab.windows_like import CONFIG
 from lab.windows_like import make_disk as make_windows
 
 # Where deployments write, or from where they take what they write.
@@ -229,6 +230,19 @@ def _fstab(text: str, tree: Path) -> None:
     (tree / "etc/fstab").write_text(text, encoding="utf-8")
 
 
+def _damaged_hives(tree: Path) -> None:
+    chance = random.Random(4)  # noqa: S311 - to be the same each time
+    for hive in (tree / CONFIG).iterdir():
+        raw = hive.read_bytes()
+        hive.write_bytes(raw[:4096] + chance.randbytes(len(raw) - 4096))
+
+
+# Ten entities, each of ten of the one before it: three gigabytes of text.
+_EXPLOSION = (
+    '<!DOCTYPE unattend [<!ENTITY a0 "lol">'
+    + "".join(f'<!ENTITY a{number} "{f"&a{number - 1};" * 10}">' for number in range(1, 10))
+    + ']><unattend xmlns="urn:schemas-microsoft-com:unattend">&a9;</unattend>'
+)
 _MOUNTS = "/dev/vda1 / ext4 defaults 0 1\n"
 _OVER_US = "".join(
     f"/dev/vda1 {where} ext4 defaults 0 0\n" for where in ("/../..", "/proc", "/dev", "/run/guest", "/../proc/self/fd")
@@ -261,6 +275,8 @@ HOSTILE = {
     "btrfs with damaged trees": Hostile(_without_trees, _FAILS),
     "ntfs without its boot sector": _smashed("ntfs", (0, 512)),
     "ntfs with a damaged table of files": _smashed("ntfs", (4 * 4096, 1 << 20)),
+    "ntfs with damaged hives": Hostile(partial(make_windows, change=_damaged_hives), _FAILS),
+    "ntfs with an answer file that explodes": Hostile(partial(make_windows, answers=_EXPLOSION.encode()), _FAILS),
     "folders within themselves": Hostile(
         partial(_edited, commands=("ln /etc /etc/network/etc", "ln / /etc/systemd/network/root", "ln / /root/.ssh")),
         _EITHER,

@@ -27,7 +27,7 @@ _RECORD = 128
 _GROUP_RECORDS, _GROUP_BLOCKS = 8 * _BLOCK, 2048
 _GROUPS = 32
 _FIRST = 1000  # the number of the first file: those of the guest's own tree are smaller
-_ENTRY = 24
+_ENTRY = 28
 _CHECK_S = 300.0
 
 
@@ -56,8 +56,8 @@ def _folder() -> Iterator[bytes]:
     # e2fsck sets the numbers of these two right.
     block = struct.pack("<IHBB4s", 2, 12, 1, 2, b".") + struct.pack("<IHBB4s", 2, 12, 2, 2, b"..")
     for number in range(FILES):
-        name = b"ssh_host_%06d" % number
-        block += struct.pack("<IHBB16s", _FIRST + number, _ENTRY, len(name), 1, name)
+        name = b"ssh_host_%06d_key" % number
+        block += struct.pack("<IHBB20s", _FIRST + number, _ENTRY, len(name), 1, name)
         if len(block) + _ENTRY > _BLOCK or number == FILES - 1:
             # The last entry of a block reaches to its end.
             length = struct.pack("<H", _BLOCK - len(block) + _ENTRY)

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -39,12 +39,16 @@ def make_disk(
     size_mib: int = 32,
     registry: Registry | None = None,
     answers: bytes | None = None,
+    change: Callable[[Path], None] | None = None,
 ) -> None:
-    """Make the raw disk *path*, with a table gpt or dos; *answers* becomes the image's own answer file."""
+    """Make the raw disk *path*, with a table gpt or dos.
+
+    *answers* becomes the image's own answer file, and *change* is made to its tree in the end.
+    """
     with tempfile.TemporaryDirectory() as folder:
         volume = Path(folder, "volume")
         _truncate(volume, (size_mib - 2) * MIB)
-        make_volume(volume, registry or Registry(), answers)
+        make_volume(volume, registry or Registry(), answers, change)
         _truncate(path, size_mib * MIB)
         script = _TABLES[table].format(start=_START, size=(size_mib - 2) * MIB // 512)
         run(["sfdisk", "--quiet", str(path)], stdin=script, timeout_s=_TOOL_S)
@@ -53,7 +57,9 @@ def make_disk(
             _copy(source, disk, (size_mib - 2) * MIB)
 
 
-def make_volume(path: Path, registry: Registry, answers: bytes | None) -> None:
+def make_volume(
+    path: Path, registry: Registry, answers: bytes | None, change: Callable[[Path], None] | None = None
+) -> None:
     """Fill the file *path* with an NTFS."""
     # Without --partition-start and its kin mkntfs warns that Windows will not boot from it.
     geometry = ["--partition-start", str(_START), "--heads", "255", "--sectors-per-track", "63", "--sector-size", "512"]
@@ -65,6 +71,8 @@ def make_volume(path: Path, registry: Registry, answers: bytes | None) -> None:
         write_registry(tree / CONFIG, registry)
         if answers is not None:
             (tree / "Windows/Panther/Unattend.xml").write_bytes(answers)
+        if change is not None:
+            change(tree)
 
 
 @contextmanager

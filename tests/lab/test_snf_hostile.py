@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.lab
 LIMIT_S = 150.0
 PASSWORD = "keep-this-to-yourself"  # noqa: S105 - it is looked for in what is left
 FOLDER = "/srv/shared/hostile"
+AT_A_TIME = 2
 SHARE = 25  # of the fuzzed disks of a kind, on each release
 
 # An error that somebody can act on: what was being done, and why it did not work.
@@ -48,25 +49,19 @@ true
 def node(lab: Lab) -> Node:
     node = lab.node(1)
     # What a first deployment finds out and keeps is there before anything is compared.
-    call(node, ["snf-image", "check"])
+    call(node, ["sh", "-c", "truncate --size=1M /root/first && snf-image deploy --disk /root/first; rm /root/first"])
     return node
 
 
-@pytest.fixture
-def folder(lab: Lab) -> Iterator[Path]:
-    """The folder of disks, which the node sees as FOLDER; whatever is in it goes at the end."""
+@pytest.fixture(scope="module")
+def folder(lab: Lab, node: Node) -> Iterator[Path]:
+    """The folder of disks, which the node sees as FOLDER. At the end of all tests the node is what it was before."""
+    before = state(node)
     where = lab.places.shared / "hostile"
     where.mkdir(exist_ok=True)
     (where / "password").write_text(f"{PASSWORD}\n", encoding="utf-8")
     yield where
     shutil.rmtree(where)
-
-
-@pytest.fixture(autouse=True)
-def untouched(node: Node) -> Iterator[None]:
-    """The node is after the test what it was before."""
-    before = state(node)
-    yield
     assert state(node) == before
 
 
@@ -100,12 +95,24 @@ def judged(result: Result, ending: Ending) -> str:
     return "" if errors else f"there was no image-error: {result.stdout!r}"
 
 
+@pytest.fixture(scope="module")
+def endings(node: Node, folder: Path) -> Iterator[dict[str, Future[str]]]:
+    """What is wrong with the end of each of the hostile deployments, of which some run at a time."""
+
+    def tried(name: str) -> str:
+        disk = folder / f"hostile-{list(HOSTILE).index(name)}.raw"
+        HOSTILE[name].make(disk)
+        result = deploy(node, disk)
+        disk.unlink()
+        return judged(result, HOSTILE[name].ending)
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {name: pool.submit(tried, name) for name in HOSTILE}
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_image(node: Node, folder: Path, name: str) -> None:
-    disk = folder / "hostile.raw"
-    HOSTILE[name].make(disk)
-    result = deploy(node, disk)
-    assert judged(result, HOSTILE[name].ending) == "", result
+def test_a_hostile_image(endings: dict[str, Future[str]], name: str) -> None:
+    assert endings[name].result() == ""
 
 
 def test_a_harmless_image(node: Node, folder: Path) -> None:
@@ -130,7 +137,7 @@ def test_fuzzed_images(lab: Lab, node: Node, folder: Path, kind: str) -> None:
         disk.unlink()
         return wrong and f"{kind} {changes[index].number} ({changes[index].region}): {wrong}"
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
         assert [wrong for wrong in pool.map(tried, range(SHARE)) if wrong] == []
 
 

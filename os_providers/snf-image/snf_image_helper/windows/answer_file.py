@@ -26,6 +26,28 @@ ElementTree.register_namespace("", _NAMESPACE)
 ElementTree.register_namespace("wcm", _ACTIONS)
 
 
+class Entry:
+    """An entry of a list in an answer file."""
+
+    def __init__(self, element: Element) -> None:
+        self._element = element
+
+    def set(self, path: str, text: str) -> None:
+        """Set what stands at *path*, with slashes."""
+        _descend(self._element, path).text = text
+
+    def add(self, path: str, name: str) -> Entry:
+        """Add an entry *name* to the list at *path*."""
+        return Entry(_added(_descend(self._element, path), name))
+
+    def add_text(self, path: str, name: str, text: str) -> None:
+        """Add an entry that is a text, which Windows tells from others by a number."""
+        texts = _descend(self._element, path)
+        element = _added(texts, name)
+        element.set(f"{{{_ACTIONS}}}keyValue", str(len(texts)))
+        element.text = text
+
+
 class AnswerFile:
     """The settings of an answer file for the processor *architecture*, those for others left as they are."""
 
@@ -58,17 +80,30 @@ class AnswerFile:
     def get(self, stage: str, component: str, path: str) -> str | None:
         """What stands there; None when nothing does."""
         found = self._find(stage, component)
-        element = None if found is None else found.find("/".join(map(_tag, path.split("/"))))
+        element = None if found is None else found.find(_tags(path))
         return None if element is None else element.text or ""
 
+    def add(self, stage: str, component: str, path: str, name: str) -> Entry:
+        """Add an entry *name* to the list at *path*."""
+        return Entry(_added(_descend(self._component(stage, component), path), name))
+
+    def drop(self, stage: str, component: str, path: str, key: str, text: str) -> None:
+        """Take those entries out of the list at *path* whose *key* is *text*."""
+        found = self._find(stage, component)
+        entries = None if found is None else found.find(_tags(path))
+        if entries is not None:
+            for entry in [each for each in entries if each.findtext(_tag(key)) == text]:
+                entries.remove(entry)
+
     def run(self, command: str, description: str) -> None:
-        """Have *command* run, behind those that are there, when Windows makes itself this machine."""
+        """Have *command* run once, behind those that are there, when Windows makes itself this machine."""
+        self.drop(SPECIALIZE, DEPLOYMENT, "RunSynchronous", "Path", command)
         commands = _descend(self._component(SPECIALIZE, DEPLOYMENT), "RunSynchronous")
         orders = [each.text or "" for each in commands.iter(_tag("Order"))]
         last = max((int(order) for order in orders if order.isascii() and order.isdigit()), default=0)
-        entry = _added(commands, "RunSynchronousCommand")
+        entry = self.add(SPECIALIZE, DEPLOYMENT, "RunSynchronous", "RunSynchronousCommand")
         for name, text in (("Order", str(last + 1)), ("Description", description), ("Path", command)):
-            _descend(entry, name).text = text
+            entry.set(name, text)
 
     def set_administrator_password(self, password: str) -> None:
         """Give the account that is built in a password."""
@@ -150,6 +185,10 @@ class _Builder(ElementTree.TreeBuilder):
 
 def _tag(name: str) -> str:
     return f"{{{_NAMESPACE}}}{name}"
+
+
+def _tags(path: str) -> str:
+    return "/".join(map(_tag, path.split("/")))
 
 
 def _descend(element: Element, path: str) -> Element:
