@@ -96,7 +96,7 @@ def test_the_server_goes_with_the_command(folder: Path, server: subprocess.Popen
 
 
 def _serving(folder: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, encoding="utf-8", check=True)
+    listed = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, encoding="utf-8", check=True)
     return [line for line in listed.stdout.splitlines() if f"--socket={folder}/s" in line]
 
 
