@@ -6,6 +6,8 @@ The guest is as small as a Debian can seem to be; that real ones boot is another
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -17,7 +19,8 @@ import pytest
 from ganeti_cloud.process import run
 from lab.lab import Lab
 from lab.node import Node
-from tests.lab.support import Provider, Put, Result, Store, call, volumes_of
+from tests.lab.support import Archipelago, Provider, Put, Result, Store, call, volumes_of
+from tests.lab.test_image_sources import tls_server
 
 pytestmark = pytest.mark.lab
 
@@ -25,6 +28,8 @@ NAME = "inst8.lab.test"
 OS = "/usr/share/ganeti/os/snf-image"
 IMAGES = "/var/lib/snf-image/images"
 SPOOL = "/var/spool/ganeti-cloud"
+CONFIG = "/etc/ganeti-cloud/snf-image.toml"
+WHOLE = "/tmp/whole"
 MIB = 1 << 20
 CANARY = "canary-7f3a"
 JOB_S = 300.0
@@ -80,15 +85,19 @@ class Deployment:
         return call(self.lab.master, ["gnt-instance", *words, NAME], timeout_s=JOB_S)
 
     def file(self, path: str, device: str) -> str:
-        """The file *path* of the guest on *device*."""
+        """The file *path* of the guest on the disk *device*."""
         script = f"dd if={device} of=/tmp/part bs=1M skip=1 status=none; debugfs -R 'cat {path}' /tmp/part 2>/dev/null"
         return self.node.run(["sh", "-c", script], timeout_s=60)
 
     def hostname(self) -> str:
         """The host name on the disk of the instance."""
         [volume] = volumes_of(self.lab, NAME)
-        self.node.run(["rbd", "export", "--no-progress", volume, "/tmp/whole"], timeout_s=60)
-        return self.file("/etc/hostname", "/tmp/whole").strip()
+        return self.hostname_on(volume)
+
+    def hostname_on(self, volume: str) -> str:
+        """The host name on *volume*."""
+        self.node.run(["sh", "-c", f"rm -f {WHOLE}; rbd export --no-progress {volume} {WHOLE}"], timeout_s=60)
+        return self.file("/etc/hostname", WHOLE).strip()
 
     def log(self) -> str:
         """The newest log of the OS."""
@@ -159,6 +168,10 @@ def test_a_reinstallation_copies_the_image_again(deployment: Deployment, image: 
         deployment.add("", "-O", "img_id=guest.raw,inst_properties=" + _json({"EXCLUDE_ALL_TASKS": "yes"})).status == 0
     )
     assert deployment.hostname() == "image"
+    [volume] = volumes_of(deployment.lab, NAME)
+    taken = json.loads(deployment.node.run(["rbd", "du", "--format=json", volume], timeout_s=60))
+    # What is zero in the image took no space: it has some data at its beginning, and no more.
+    assert taken["total_used_size"] <= 32 * MIB
     again = deployment.gnt("reinstall", "-f", "-O", "inst_properties=" + _json({"EXCLUDE_ALL_TASKS": "no"}))
     assert again.status == 0, again
     assert deployment.hostname() == NAME
@@ -222,8 +235,29 @@ def test_a_disk_without_a_path_is_not_mapped(
     done = create(deployment.node, DISK_0_URI=volume, OSP_IMG_ID="guest.raw", NIC_COUNT="0")
     assert done.status == 0, done
     assert provider.traces() == []
-    deployment.node.run(["rbd", "export", "--no-progress", provider.volume, "/tmp/whole"], timeout_s=60)
-    assert deployment.file("/etc/hostname", "/tmp/whole").strip() == NAME
+    assert deployment.hostname_on(provider.volume) == NAME
+
+
+def test_an_address_is_loaded_when_the_site_allows_it(
+    deployment: Deployment, archipelago: Archipelago, put: Put, tmp_path: Path, volume: str, provider: Provider
+) -> None:
+    content = gzip.compress(guest(tmp_path), 1)
+    put("web.raw.gz", content)
+    asked = {"OSP_IMG_ID": "https://localhost:8443/web.raw.gz", "OSP_IMG_CHECKSUM": f"sha256:{'0' * 64}"}
+    asked |= {"SSL_CERT_FILE": "/tmp/tls/ca.pem", "DISK_0_URI": volume, "NIC_COUNT": "0"}
+    with tls_server(archipelago):
+        refused = create(deployment.node, **asked)
+        assert "is below none of the addresses that this site allows" in refused.stderr
+        deployment.node.write(CONFIG, '[images]\nhttps_allow = "https://localhost:8443/"\n')
+        try:
+            wrong = create(deployment.node, **asked)
+            assert f"has the sha256 {hashlib.sha256(content).hexdigest()}, not the one" in wrong.stderr
+            asked["OSP_IMG_CHECKSUM"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            done = create(deployment.node, **asked)
+        finally:
+            deployment.node.run(["rm", CONFIG], timeout_s=30)
+    assert done.status == 0, done
+    assert deployment.hostname_on(provider.volume) == NAME
 
 
 def test_an_export_comes_back_by_an_import(deployment: Deployment, image: str, volume: str, provider: Provider) -> None:
@@ -232,7 +266,7 @@ def test_an_export_comes_back_by_an_import(deployment: Deployment, image: str, v
     script = (
         f"EXPORT_DISK_PATH={content} EXP_SIZE_FD=11 {OS}/export 11>/tmp/size | "
         f"IMPORT_DISK_URI={volume} {OS}/import && cat /tmp/size && "
-        f"rbd export --no-progress {provider.volume} - | cmp -n {64 * MIB} - {content}"
+        f"rm -f {WHOLE} && rbd export --no-progress {provider.volume} {WHOLE} && cmp -n {64 * MIB} {WHOLE} {content}"
     )
     assert node.run(["bash", "-o", "pipefail", "-c", script], timeout_s=120) == f"{64 * MIB}\n"
 
