@@ -15,7 +15,6 @@ from snf_image import serving
 from snf_image.machine.running import MachineDisk
 from snf_image.request import Disk
 
-
 # What is zero in the image takes no space on a disk that can do without.
 _THIN = ",discard=unmap,file.discard=unmap"
 
