@@ -15,7 +15,9 @@ import pytest
 from ganeti_cloud.errors import CloudError
 from snf_image import checking, settings
 from snf_image import cli as program
+from snf_image.cli.progress import Progress
 from snf_image.machine import running
+from snf_image.telling import Told
 from snf_image_helper.job import Job
 from snf_image_helper.lines import Line
 from tests.unit.snfsettings import KEY, SETTINGS
@@ -101,6 +103,18 @@ def test_the_messages_as_json(snf_image: Called) -> None:
         "image-info",
         "end",
     ]
+
+
+def test_a_terminal_gets_a_bar_and_whole_lines(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Progress(quiet=False)
+    progress.show(Told("image-copy-progress", {"position": 1, "total": 2, "progress": 50.0}))
+    progress.show(Told("image-info", {"messages": ["Image copy finished."]}))
+    progress.console("boots")
+    bar = f"\rcopying    [{'#' * 20}{' ' * 20}]  50 %"
+    assert capfd.readouterr().err == f"{bar}\ninfo: Image copy finished.\nconsole: boots\n"
 
 
 def test_a_failure_tells_no_password(snf_image: Called) -> None:

@@ -15,6 +15,9 @@ from snf_image import serving
 from snf_image.machine.running import MachineDisk
 from snf_image.request import Disk
 
+# What is zero in the image takes no space on a disk that can do without.
+_THIN = ",discard=unmap,file.discard=unmap"
+
 
 class Target(NamedTuple):
     """A disk: for the helper *machine*, and for the tools of QEMU as *options* and with the cache mode *cache*.
@@ -39,7 +42,7 @@ def opened(disk: Disk, cache: str, socket: Path) -> Iterator[Target]:
         return
     with serving.uri(disk.uri, cache, socket) as path:
         shown = disk.uri.partition(":id=")[0]
-        yield Target(MachineDisk("", path, cache), nbd_options(path), "writeback", shown)
+        yield Target(MachineDisk("", path, cache), nbd_options(path) + _THIN, "writeback", shown)
 
 
 def _of_path(path: str, cache: str) -> Target:
@@ -50,7 +53,7 @@ def _of_path(path: str, cache: str) -> Target:
     if not stat.S_ISBLK(mode) and not stat.S_ISREG(mode):
         raise RequestError(f"{path} is neither a block device nor a file", hint="name the disk of an instance")
     driver = "host_device" if stat.S_ISBLK(mode) else "file"
-    options = f"driver=raw,file.driver={driver},file.filename={path.replace(',', ',,')}"
+    options = f"driver=raw,file.driver={driver},file.filename={path.replace(',', ',,')}{_THIN}"
     # Past the page cache of the node: nobody here reads it again.
     return Target(MachineDisk(path, "", cache), options, "none" if stat.S_ISBLK(mode) else "writeback", path)
 

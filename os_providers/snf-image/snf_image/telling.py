@@ -93,8 +93,9 @@ class Teller:
 
 
 def to_log(told: Told) -> None:
-    """Write the message as a line of the log, which Ganeti keeps."""
-    _write(sentence(told))
+    """Write the message as a line of the log, which Ganeti keeps. The error itself is what the script ends with."""
+    if told.type != messages.IMAGE_ERROR:
+        _write(sentence(told))
 
 
 def console_to_log(text: str) -> None:
