@@ -7,8 +7,8 @@ RELEASE ?= trixie
 # What is checked as a program of ours although its name does not say so.
 SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago
 
-# In tests of what a mistake in typing leads to.
-MISSPELT_ON_PURPOSE := orgin,conectix
+# In tests of what a mistake in typing leads to, and a word of LVM.
+MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
 
 .PHONY: help setup check test demo deb bench clean
 
