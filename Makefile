@@ -7,8 +7,8 @@ RELEASE ?= trixie
 # What is checked as a program of ours although its name does not say so.
 SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago os_providers/snf-image/completion/snf-image
 
-# In tests of what a mistake in typing leads to.
-MISSPELT_ON_PURPOSE := orgin,conectix
+# In tests of what a mistake in typing leads to, and a word of LVM.
+MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
 
 # What a pipe's first program says counts, too.
 SHELL := /bin/bash

@@ -61,6 +61,7 @@ def files(spec: ImageSpec, kernel: str) -> Iterator[tuple[str, str]]:
     """Path and text of each file; *kernel* is the version of the kernel that is there."""
     yield "etc/hostname", f"{HOSTNAME}\n"
     yield "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {HOSTNAME}\n::1 localhost ip6-localhost\n"
+    yield "etc/resolv.conf", ""  # not that of the machine that made the tree
     yield "etc/machine-id", f"{MACHINE_ID}\n"
     yield "etc/fstab", "".join(f"{line}\n" for line in _fstab(spec))
     if spec.stack in _NETWORK and not spec.cloud_init:

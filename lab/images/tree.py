@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def _make(release: Release, target: Path) -> None:
         _take_out(archive, temporary)
         temporary.rename(target)
     finally:
-        run(["rm", "-rf", str(temporary)], timeout_s=60)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _take_out(archive: Path, folder: Path) -> None:

@@ -25,7 +25,7 @@ from tests.lab.support import Result, call
 
 JOB_S = 400.0
 # A whole Debian that starts without hardware virtualisation, beside others that do the same.
-BOOT_S = 400.0
+BOOT_S = 600.0
 MEMORY_MIB = 384
 
 NETWORK = "lan"
