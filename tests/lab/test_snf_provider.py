@@ -19,6 +19,7 @@ import pytest
 from ganeti_cloud.process import run
 from lab.lab import Lab
 from lab.node import Node
+from lab.spec import Release
 from tests.lab.support import Archipelago, Provider, Put, Result, Store, call, volumes_of
 from tests.lab.test_image_sources import tls_server
 
@@ -152,6 +153,15 @@ def test_a_clone_is_adapted_and_told_of(deployment: Deployment, image: str) -> N
     assert {event["cluster"] for event in events} == {
         deployment.lab.master.run(["cat", "/var/lib/ganeti/ssconf_cluster_name"], timeout_s=30).strip()
     }
+
+
+def test_a_disk_with_userspace_access_is_adapted(deployment: Deployment, image: str) -> None:
+    disk = ",origin=guest,access=userspace"
+    if deployment.lab.spec.release is Release.BOOKWORM:  # Ganeti 3.1 cannot carry a user
+        disk += ",user=ganeti,keyring=/etc/ceph/ceph.client.ganeti.keyring"
+    added = deployment.add(disk, "-O", "img_id=null")
+    assert added.status == 0, added
+    assert deployment.hostname() == NAME
 
 
 @pytest.mark.parametrize("source", ["guest.raw", "archipelago:guest"])
