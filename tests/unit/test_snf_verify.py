@@ -13,6 +13,7 @@ import pytest
 from ganeti_cloud.errors import RequestError
 from snf_image import provider, sources, tasks, wanted
 from snf_image import settings as settings_module
+from snf_image_helper import plan
 from snf_image_helper.job import PersonalityFile
 from tests.unit.faketools import FakeTools
 from tests.unit.snfsettings import HASH, KEY, SETTINGS, osp, settings
@@ -192,7 +193,6 @@ def test_excluded_tasks() -> None:
 
 
 def test_the_tasks_that_can_be_left_out_are_those_of_the_helper() -> None:
-    plan = pytest.importorskip("snf_image_helper.plan")
     assert [step.name for step in plan.STEPS if step.excludable] == list(tasks.EXCLUDABLE)
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-_WIDTH = 40
+from ganeti_cloud.progress import bar
 
 
 class Progress:
@@ -38,8 +38,7 @@ class Progress:
         changed = self._shown is not None and self._shown[0] != phase
         self._shown = reached
         if self._terminal:
-            filled = "#" * (_WIDTH * reached[1] // 100)
             lead = "\n" if changed else "\r"
-            click.echo(f"{lead}{phase:10} [{filled:<{_WIDTH}}] {reached[1]:3} %", nl=False, err=True)
+            click.echo(lead + bar(*reached), nl=False, err=True)
         else:
             click.echo(f"{phase} {reached[1]} %", err=True)

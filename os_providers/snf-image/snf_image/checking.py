@@ -13,6 +13,7 @@ from ganeti_cloud.checkup import Check, State
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.process import BASE_ENV
 from snf_image import settings
+from snf_image.machine.image import verified
 from snf_image.settings import Settings
 
 _PROGRAMS = {
@@ -24,8 +25,6 @@ _PROGRAMS = {
     "prlimit": "util-linux",
     "setpriv": "util-linux",
 }
-_HELPER = "/usr/lib/ganeti-cloud/snf-image-helper"
-_HELPER_FILES = ("vmlinuz", "root.ext4", "manifest.json")
 
 
 def examine() -> Iterator[Check]:
@@ -70,11 +69,11 @@ def _programs() -> Check:
 
 
 def _helper() -> Check:
-    missing = [name for name in _HELPER_FILES if not os.path.isfile(f"{_HELPER}/{name}")]
-    if missing:
-        text = f"{_HELPER} lacks {', '.join(missing)}"
-        return Check("helper machine", State.FAIL, text, "apt install --reinstall ganeti-os-snf-image-helper")
-    return Check("helper machine", State.OK, f"its image is in {_HELPER}")
+    try:
+        found = verified()
+    except CloudError as err:
+        return Check("helper machine", State.FAIL, str(err), err.hint)
+    return Check("helper machine", State.OK, f"its image is {found.name}, as it was built")
 
 
 def _user(name: str) -> Check:

@@ -8,9 +8,8 @@ import sys
 import click
 
 from ganeti_cloud import messages
+from ganeti_cloud.progress import bar
 from snf_image.telling import Told, sentence
-
-_WIDTH = 40
 
 
 class Progress:
@@ -32,8 +31,7 @@ class Progress:
             return
         if told.type == messages.IMAGE_COPY and self._terminal:
             percent = int(told.fields["progress"])
-            filled = "#" * (_WIDTH * percent // 100)
-            click.echo(f"\rcopying    [{filled:<{_WIDTH}}] {percent:3} %", nl=False, err=True)
+            click.echo("\r" + bar("copying", percent), nl=False, err=True)
             self._bar = True
             return
         self._line(sentence(told))
