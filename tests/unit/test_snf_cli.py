@@ -150,7 +150,7 @@ def test_the_configuration_is_printed(snf_image: Called, monkeypatch: pytest.Mon
 def test_the_check_of_a_node_names_what_is_missing_and_the_remedy(
     snf_image: Called, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "_HELPER", "/nonexistent")
+    monkeypatch.setattr(checking, "verified", lambda: image.verified(Path("/nonexistent")))
     status, out, _ = snf_image("check", "--json")
     found = {each["name"]: each for each in json.loads(out)}
     assert status == 1
