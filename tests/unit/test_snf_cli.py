@@ -16,7 +16,7 @@ from ganeti_cloud.errors import CloudError
 from snf_image import checking, settings
 from snf_image import cli as program
 from snf_image.cli.progress import Progress
-from snf_image.machine import running
+from snf_image.machine import image, running
 from snf_image.telling import Told
 from snf_image_helper.job import Job
 from snf_image_helper.lines import Line
