@@ -206,7 +206,7 @@ def told(job: Job) -> list[Line | None]:
 
 def test_an_empty_disk_is_told() -> None:
     text = (
-        "the disk has no file system; no root was found:"
+        "the disk has no file system, or its partition table is damaged; no root was found:"
         " if there is one, name it by the properties OSFAMILY and ROOT_PARTITION"
     )
     assert told(JOB) == [Line(lines.START, "DetectSystem", ""), Line(lines.ERROR, "DetectSystem", text)]
