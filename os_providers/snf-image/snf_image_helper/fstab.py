@@ -14,7 +14,7 @@ PATH = "/etc/fstab"
 
 # As many as anybody has; more are somebody's joke.
 _MOST_ENTRIES = 128
-_TYPES = frozenset((*EXT, "vfat", "msdos", "ntfs", "ntfs-3g", "ntfs3", "btrfs", "xfs", "auto"))
+_TYPES = frozenset((*EXT, "vfat", "ntfs", "ntfs-3g", "ntfs3", "btrfs", "xfs", "auto"))
 _OPTIONAL = frozenset({"nofail", "noauto"})
 _FLOPPY_OR_CDROM = re.compile(r"/dev/(fd\d|cdrom|dvd|sr\d|scd\d)")
 

@@ -65,6 +65,20 @@ def unmount(target: str) -> None:
         time.sleep(_PAUSE_S)
 
 
+def check_written(target: str) -> None:
+    """Have all be written that was changed at *target*. Raises TaskError when the file system has given up on the way.
+
+    Unmounting tells nothing of it: a file system that finds itself damaged becomes read-only, and drops what it holds.
+    """
+    try:
+        kernel.sync(target)
+        given_up = os.statvfs(target).f_flag & os.ST_RDONLY
+    except OSError as error:
+        raise TaskError(f"not all of it could be written: {error.strerror}") from error
+    if given_up:
+        raise TaskError("not all of it could be written: a file system of the guest is damaged")
+
+
 def unmount_all(work: Work) -> None:
     """Unmount the guest's tree, and wait until those programs have ended that served it. Raises TaskError."""
     work.mounted(None)
