@@ -50,7 +50,12 @@ def mount(run: Run, device: Device, target: str, *, subvolume: str = "", writing
 
 
 def _mount_ntfs(run: Run, path: str, target: str, writing: bool) -> None:
-    run(["lowntfs-3g", "-o", _NTFS_OPTIONS if writing else f"ro,{_NTFS_OPTIONS}", path, target])
+    try:
+        run(["lowntfs-3g", "-o", _NTFS_OPTIONS if writing else f"ro,{_NTFS_OPTIONS}", path, target])
+    except TaskError as error:
+        # Its last words are an advice about RAID.
+        reason = "it is damaged, or Windows was not shut down in full"
+        raise TaskError(f"{path}: ntfs cannot be mounted: {reason}") from error
 
 
 def unmount(target: str) -> None:
