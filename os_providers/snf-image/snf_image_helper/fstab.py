@@ -54,11 +54,6 @@ def parse(text: str) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda entry: entry.point.split("/")))
 
 
-def root_options(text: str) -> str:
-    """The subvolume that the entry of the root names, or nothing."""
-    return next((entry.subvolume for entry in parse(text) if entry.point == ""), "")
-
-
 def _entry(fields: Sequence[str]) -> Entry:
     options = fields[3] if len(fields) > 3 else "defaults"
     parts = [part for part in _unescaped(fields[1]).split("/") if part not in ("", ".")]
