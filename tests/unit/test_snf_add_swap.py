@@ -82,3 +82,11 @@ def test_swap_of_another_guest_is_made_anew(tmp_path: Path) -> None:
     add_swap.run(given)
     assert Path(given.disks[1]).read_bytes()[:4096] != before
     assert (tmp_path / "root/etc/fstab").read_text(encoding="ascii").startswith("UUID=")
+
+
+def test_a_partition_that_was_made_just_now_holds_nothing_of_worth(tmp_path: Path) -> None:
+    given = work(tmp_path, "3:8")
+    given.swap_device = given.disks[1]
+    programs.run(["mke2fs", "-q", "-t", "ext4", given.swap_device])
+    add_swap.run(given)
+    assert programs.run(["blkid", "-p", "-o", "value", "-s", "TYPE", given.swap_device]) == "swap\n"

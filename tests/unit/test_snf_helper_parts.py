@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snf_image_helper import devices, filesystems, kernel, lvm, modules, programs
+from snf_image_helper import devices, filesystems, kernel, lvm, modules, mounting, programs
 from snf_image_helper.channel import Channel
 from snf_image_helper.filesystems import Device
 from snf_image_helper.lines import END, START, WARNING, Line, decode
@@ -173,3 +173,16 @@ def test_modules_are_loaded_once_and_in_their_order(tmp_path: Path, monkeypatch:
 def test_swap_gets_a_line_of_its_own(table: str) -> None:
     lines = add_swap.appended(table, "77").splitlines()
     assert (lines[:-1], lines[-1]) == (table.splitlines(), "UUID=77 none swap sw 0 0")
+
+
+def test_what_was_written_is_checked(tmp_path: Path) -> None:
+    mounting.check_written(str(tmp_path))
+    with pytest.raises(TaskError, match="^not all of it could be written: No such file or directory$"):
+        mounting.check_written(str(tmp_path / "gone"))
+    kernel.mount("tmpfs", str(tmp_path), "tmpfs", kernel.UNTRUSTED | kernel.RDONLY, "size=4k")
+    try:
+        with pytest.raises(TaskError, match="^not all of it could be written: a file system of the guest is damaged$"):
+            mounting.check_written(str(tmp_path))
+    finally:
+        mounting.unmount(str(tmp_path))
+    assert not os.path.ismount(tmp_path)

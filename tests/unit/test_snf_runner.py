@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from snf_image_helper import detect, lines, plan
+from snf_image_helper import detect, lines, mounting, plan
 from snf_image_helper.channel import Channel
 from snf_image_helper.detect import Candidate
 from snf_image_helper.filesystems import Device
@@ -206,7 +206,7 @@ def told(job: Job) -> list[Line | None]:
 
 def test_an_empty_disk_is_told() -> None:
     text = (
-        "the disk has no file system; no root was found:"
+        "the disk has no file system, or its partition table is damaged; no root was found:"
         " if there is one, name it by the properties OSFAMILY and ROOT_PARTITION"
     )
     assert told(JOB) == [Line(lines.START, "DetectSystem", ""), Line(lines.ERROR, "DetectSystem", text)]
@@ -232,3 +232,15 @@ def test_a_fault_is_told_by_its_place_without_its_words(capsys: pytest.CaptureFi
         text = reason(error)
     assert text.startswith("a fault of the helper machine: ValueError in test_snf_runner.py, line ")
     assert "hunter2" not in text + "".join(capsys.readouterr())
+
+
+def test_an_ntfs_that_cannot_be_mounted_is_told_in_our_words() -> None:
+    def refuse(
+        argv: Sequence[str], *, stdin: bytes = b"", allowed: Sequence[int] = (0,), timeout_s: float = 60.0
+    ) -> str:
+        raise TaskError("lowntfs-3g: Or the other way around? (exit status 12)")
+
+    with pytest.raises(TaskError) as error:
+        mounting.mount(refuse, Device("/dev/vda1", "ntfs"), "/nonexistent")
+    text = "/dev/vda1: ntfs cannot be mounted: it is damaged, or Windows was not shut down in full"
+    assert str(error.value) == text

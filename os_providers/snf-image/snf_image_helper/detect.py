@@ -132,7 +132,11 @@ def _look(work: Work, found: Sequence[Candidate]) -> None:
 def _useless(work: Work) -> Iterator[str]:
     """Why there is nothing to look at."""
     kinds = sorted({each.filesystem for each in work.devices if each.filesystem})
-    yield f"the disk has nothing but {', '.join(kinds)}" if kinds else "the disk has no file system"
+    yield (
+        f"the disk has nothing but {', '.join(kinds)}"
+        if kinds
+        else "the disk has no file system, or its partition table is damaged"
+    )
 
 
 def _looked_at(work: Work, candidate: Candidate, subvolume: str) -> str:

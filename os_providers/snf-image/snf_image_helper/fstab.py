@@ -14,7 +14,7 @@ PATH = "/etc/fstab"
 
 # As many as anybody has; more are somebody's joke.
 _MOST_ENTRIES = 128
-_TYPES = frozenset((*EXT, "vfat", "msdos", "ntfs", "ntfs-3g", "ntfs3", "btrfs", "xfs", "auto"))
+_TYPES = frozenset((*EXT, "vfat", "ntfs", "ntfs-3g", "ntfs3", "btrfs", "xfs", "auto"))
 _OPTIONAL = frozenset({"nofail", "noauto"})
 _FLOPPY_OR_CDROM = re.compile(r"/dev/(fd\d|cdrom|dvd|sr\d|scd\d)")
 
@@ -52,11 +52,6 @@ def parse(text: str) -> tuple[Entry, ...]:
     if len(entries) > _MOST_ENTRIES:
         raise TaskError(f"{PATH} has more than {_MOST_ENTRIES} entries")
     return tuple(sorted(entries, key=lambda entry: entry.point.split("/")))
-
-
-def root_options(text: str) -> str:
-    """The subvolume that the entry of the root names, or nothing."""
-    return next((entry.subvolume for entry in parse(text) if entry.point == ""), "")
 
 
 def _entry(fields: Sequence[str]) -> Entry:

@@ -53,6 +53,15 @@ def unmount(target: str) -> None:
     _checked(_libc.umount2(os.fsencode(target), UMOUNT_NOFOLLOW))
 
 
+def sync(folder: str) -> None:
+    """syncfs(2): have the file system at *folder* write all it holds. Raises OSError, also for what failed before."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _checked(_libc.syncfs(ctypes.c_int(fd)))
+    finally:
+        os.close(fd)
+
+
 def load_module(path: str) -> None:
     """finit_module(2). That it is there already is as good. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

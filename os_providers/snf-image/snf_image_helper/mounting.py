@@ -50,7 +50,12 @@ def mount(run: Run, device: Device, target: str, *, subvolume: str = "", writing
 
 
 def _mount_ntfs(run: Run, path: str, target: str, writing: bool) -> None:
-    run(["lowntfs-3g", "-o", _NTFS_OPTIONS if writing else f"ro,{_NTFS_OPTIONS}", path, target])
+    try:
+        run(["lowntfs-3g", "-o", _NTFS_OPTIONS if writing else f"ro,{_NTFS_OPTIONS}", path, target])
+    except TaskError as error:
+        # Its last words are an advice about RAID.
+        reason = "it is damaged, or Windows was not shut down in full"
+        raise TaskError(f"{path}: ntfs cannot be mounted: {reason}") from error
 
 
 def unmount(target: str) -> None:
@@ -63,6 +68,20 @@ def unmount(target: str) -> None:
             if time.monotonic() > until:
                 raise TaskError(f"{target}: cannot be unmounted: {error.strerror}") from error
         time.sleep(_PAUSE_S)
+
+
+def check_written(target: str) -> None:
+    """Have all be written that was changed at *target*. Raises TaskError when the file system has given up on the way.
+
+    Unmounting tells nothing of it: a file system that finds itself damaged becomes read-only, and drops what it holds.
+    """
+    try:
+        kernel.sync(target)
+        given_up = os.statvfs(target).f_flag & os.ST_RDONLY
+    except OSError as error:
+        raise TaskError(f"not all of it could be written: {error.strerror}") from error
+    if given_up:
+        raise TaskError("not all of it could be written: a file system of the guest is damaged")
 
 
 def unmount_all(work: Work) -> None:

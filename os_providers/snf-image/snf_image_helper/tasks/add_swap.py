@@ -13,7 +13,8 @@ def run(work: Work) -> None:
     if not text:
         return
     device = work.swap_device or _device(work, text)
-    there = _swap_on(work, device, text)
+    # Whatever is on a partition that was made just now was on nothing before.
+    there = "" if work.swap_device else _swap_on(work, device, text)
     try:
         table = work.root.read_text(fstab.PATH)
     except FileNotFoundError:
@@ -41,7 +42,8 @@ def _device(work: Work, text: str) -> str:
 def _swap_on(work: Work, device: str, text: str) -> str:
     """The UUID of the swap that is on *device* already, or nothing. Raises TaskError when something else is on it."""
     found = filesystems.probe(work.run, [device])
-    if not found:
+    # A partition without anything on it has a UUID nevertheless.
+    if not found or not (found[0].filesystem or found[0].table):
         return ""
     if found[0].filesystem != "swap":
         what = found[0].filesystem or f"a partition table of the kind {found[0].table}"

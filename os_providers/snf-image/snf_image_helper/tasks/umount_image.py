@@ -9,6 +9,8 @@ from snf_image_helper.task import Work
 
 def run(work: Work) -> None:
     """See above. Raises TaskError."""
+    for target in work.mounts:
+        mounting.check_written(target)
     mounting.unmount_all(work)
     if work.volumes:
         from snf_image_helper import lvm
