@@ -187,6 +187,7 @@ def test_keys_are_added_with_mode_and_owner(guest: Guest) -> None:
         assert guest.text(f"{home}/.ssh/authorized_keys") == f"{KEY}\n{OTHER}\n"
         assert guest.belongs(f"{home}/.ssh/authorized_keys") == (0o600, *ids)
         assert guest.belongs(f"{home}/.ssh") == (0o700, *ids)
+    assert guest.text("/etc/shadow") == SHADOW
 
 
 def test_keys_that_are_there_are_not_doubled(guest: Guest) -> None:
