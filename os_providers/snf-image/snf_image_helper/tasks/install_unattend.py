@@ -57,7 +57,7 @@ def _check(windows: Installation) -> None:
 def _chosen(work: Work, windows: Installation, path: str) -> AnswerFile:
     given = work.job.answer_file
     if given:
-        return AnswerFile.parse(given.encode(), windows.architecture)
+        return AnswerFile.parse(given, windows.architecture)
     raw = None if truth(work.properties, "IGNORE_UNATTEND") else installed.own(work.root, path)
     return _new(work.job.time_zone, windows) if raw is None else AnswerFile.parse(raw, windows.architecture)
 

@@ -56,8 +56,11 @@ class AnswerFile:
         self._top = Element(_tag("unattend")) if top is None else top
 
     @classmethod
-    def parse(cls, raw: bytes, architecture: str) -> AnswerFile:
-        """Read a file from anybody. Raises TaskError when it is no answer file."""
+    def parse(cls, raw: bytes | str, architecture: str) -> AnswerFile:
+        """Read a file from anybody; of a text, it does not count what encoding that says it has.
+
+        Raises TaskError when it is no answer file.
+        """
         parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314 - see _Builder
         try:
             parser.feed(raw)
