@@ -13,7 +13,7 @@ from snf_image_helper.job import Nic
 from snf_image_helper.network import facts
 from snf_image_helper.network.aside import SUFFIX
 from snf_image_helper.network.facts import Facts
-from snf_image_helper.task import WINDOWS, TaskError
+from snf_image_helper.task import TaskError
 from snf_image_helper.tasks import configure_network
 from tests.unit.snf_guest import PLAIN_JOB, Guest, nic
 
@@ -269,12 +269,3 @@ def test_an_ifupdown_without_a_client_is_told_of(guest: Guest) -> None:
     guest.root.remove("/sbin/udhcpc")
     configure(guest, nic("dhcp", "none"))
     assert warning.replace("v6", "v4") in guest.warnings
-
-
-def test_windows_is_told_nothing_and_says_so(guest: Guest) -> None:
-    configure_network.run(guest.work(PLAIN_JOB._replace(os_family=WINDOWS, nics=(nic("dhcp", "slaac"),))))
-    assert guest.warnings == []
-    configure_network.run(guest.work(PLAIN_JOB._replace(os_family=WINDOWS, nics=(nic("dhcp", "static"),))))
-    assert guest.warnings == [
-        "static addresses are not set in Windows: it asks DHCP and its routers; set them in the guest"
-    ]

@@ -13,8 +13,7 @@ from lab.hives import Registry, write_registry
 from snf_image_helper.job import Job, Nic
 from snf_image_helper.root import Root
 from snf_image_helper.task import WINDOWS, Run, Work
-from snf_image_helper.tasks import install_unattend
-from snf_image_helper.windows import network
+from snf_image_helper.tasks import configure_network, install_unattend
 from snf_image_helper.windows.registry import FOLDER
 
 NAMESPACE = "{urn:schemas-microsoft-com:unattend}"
@@ -37,7 +36,7 @@ class Guest:
         work = Work(job, ["/dev/vdb"], run, self.warnings.append)
         work.mounted(Root(str(self.tree)))
         install_unattend.run(work)
-        network.configure(work)
+        configure_network.run(work)
         top = ElementTree.parse(self.tree / "Windows/Panther/Unattend/Unattend.xml").getroot()  # noqa: S314
         found: dict[str, list[str]] = {}
         for component in top.iter(f"{NAMESPACE}component"):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple, Protocol
@@ -63,7 +64,10 @@ def _answer_file(wanted: Wanted) -> str:
     if not wanted.answer_file_url:
         return ""
     with fetched(wanted.answer_file_url, None, _ANSWER_FILE, lambda _phase, _percent: None) as path:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        raw = path.read_bytes()
+        # Windows' own editors write UTF-16 with a byte order mark.
+        utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return raw.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
 
 def carry_out(plan: Plan, teller: Teller, run_helper: RunHelper) -> None:

@@ -178,15 +178,18 @@ class Root:
             return None
 
     def names(self, path: str) -> list[str]:
-        """What is in the folder, sorted; nothing when there is none. At most 10,000 names are looked at."""
+        """What is in the folder, sorted; nothing when there is none. Raises OSError for more than 10,000 names."""
         try:
             with self._place(path) as place:
                 descriptor = os.open(place.name, _READ | os.O_DIRECTORY, dir_fd=place.folder)
                 try:
                     with os.scandir(descriptor) as entries:
-                        return sorted(entry.name for entry in itertools.islice(entries, NAMES))
+                        found = sorted(entry.name for entry in itertools.islice(entries, NAMES + 1))
                 finally:
                     os.close(descriptor)
+                if len(found) > NAMES:
+                    raise OSError(errno.EFBIG, f"there are more than {NAMES} names in the folder")
+                return found
         except (FileNotFoundError, NotADirectoryError):
             return []
 

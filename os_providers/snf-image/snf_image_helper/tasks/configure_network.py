@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from snf_image_helper import cloud_init
 from snf_image_helper.network import aside, facts, ifcfg, ifupdown, networkd, networkmanager, v2
-from snf_image_helper.network.plan import DHCP, SLAAC, SLAAC_DHCP, STATIC, Interface, interfaces, servers
+from snf_image_helper.network.plan import DHCP, SLAAC, SLAAC_DHCP, Interface, interfaces, servers
 from snf_image_helper.properties import truth
 from snf_image_helper.root import Root
 from snf_image_helper.task import WINDOWS, TaskError, Work
@@ -23,8 +23,9 @@ def run(work: Work) -> None:
     if not work.job.nics:
         return
     if work.family == WINDOWS:
-        if any(STATIC in (nic.ipv4, nic.ipv6) for nic in work.job.nics):
-            work.warn("static addresses are not set in Windows: it asks DHCP and its routers; set them in the guest")
+        from snf_image_helper.windows import network  # few guests are Windows
+
+        network.configure(work)
         return
     root = work.root
     try:

@@ -13,6 +13,8 @@ _TIMEOUT_S = 1800.0
 # The size of an allocation group is fixed when an XFS is made: one of 0.5 GB grown to 8 TB has 16,000 of them, and took
 # more than a minute.
 _MUCH = 1000
+# The kernel's own floor for BTRFS_IOC_RESIZE.
+_BTRFS_LEAST = 256 << 20
 
 
 def run(work: Work) -> None:
@@ -21,6 +23,9 @@ def run(work: Work) -> None:
         _warn_of_many_groups(work)
         work.run(["xfs_growfs", "-d", ROOT], timeout_s=_TIMEOUT_S)
     elif work.filesystem == "btrfs":
+        if devices.sectors(work.root_device) * 512 < _BTRFS_LEAST:
+            work.warn("the btrfs is left as it is: the kernel resizes none to less than 256 MiB")
+            return
         work.run(["btrfs", "filesystem", "resize", "max", ROOT], timeout_s=_TIMEOUT_S)
 
 
