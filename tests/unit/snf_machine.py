@@ -7,7 +7,6 @@ import functools
 from pathlib import Path
 
 from appliance import building, filesystem
-from appliance.cli import this_release
 from ganeti_cloud.process import run
 from snf_image.machine.image import FORMAT, KERNEL, MANIFEST, ROOT, Manifest, hashed
 from snf_image.machine.running import MachineSettings
@@ -45,7 +44,7 @@ end() {{ b sync; b poweroff -f; b sleep 60; }}
 def helper_image() -> Path:
     """The folder of the real helper image, made if it is not there."""
     target = TREE / "build" / "appliance"
-    building.build(CACHE, target, this_release(), lambda text: None)
+    building.build(CACHE, target, lambda text: None)
     return target
 
 

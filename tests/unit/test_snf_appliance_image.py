@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from appliance import building, contents
-from appliance.cli import this_release
 from ganeti_cloud.process import run
 from snf_image.machine.image import KERNEL, MANIFEST, ROOT, verified
 from tests.unit.snf_machine import CACHE, helper_image
@@ -115,12 +114,12 @@ def test_building_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     cache.mkdir()
     helper_image()
     # The packages are those that were fetched and unpacked before; all the rest is made anew.
-    for name in (this_release(), "trees"):
+    for name in (building.ARCHIVE, building.TREES):
         (cache / name).symlink_to(CACHE / name)
-    building.build(cache, tmp_path / "again", this_release(), said.append)
+    building.build(cache, tmp_path / "again", said.append)
     for part in (KERNEL, ROOT, MANIFEST, building.BUILT_USING):
         assert (tmp_path / "again" / part).read_bytes() == (helper_image() / part).read_bytes(), part
     packages = len(json.loads((tmp_path / "again" / MANIFEST).read_text(encoding="utf-8"))["packages"])
     assert packages > 40
-    building.build(cache, tmp_path / "third", this_release(), said.append)
+    building.build(cache, tmp_path / "third", said.append)
     assert [text.partition(" ")[0] for text in said] == ["building", "the", "the"]

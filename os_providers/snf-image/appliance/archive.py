@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian's archive, by apt with a state of its own: this machine's packages do not count, and no root is needed."""
+"""Debian's archive, from where this machine has its packages: by apt with a state of its own, so that what is installed
+here does not count, and no root is needed.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,6 @@ from typing import NamedTuple
 from ganeti_cloud.errors import CloudError, CommandError
 from ganeti_cloud.process import run
 
-MIRROR = "http://deb.debian.org"
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _UPDATE_S = 300.0
 _FETCH_S = 900.0
 _RESOLVE_S = 120.0
@@ -38,15 +38,13 @@ class Package(NamedTuple):
 
 
 class Archive:
-    """The packages of one *release* of Debian, with its security updates; all that is fetched is kept in *folder*."""
+    """The packages that this machine's sources offer, see sources.list(5); all that is fetched is kept in *folder*."""
 
-    def __init__(self, folder: Path, release: str) -> None:
-        self._folder = folder.absolute() / release
-        self._release = release
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
         for name in ("lists/partial", "archives/partial"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         (self._folder / "status").touch()
-        (self._folder / "sources.list").write_text(_sources(release), encoding="utf-8")
 
     def update(self) -> None:
         """Fetch the lists of packages, unless that was done just now. Raises CommandError."""
@@ -81,8 +79,6 @@ class Archive:
 
     def _apt(self, *words: str, timeout_s: float) -> str:
         own = {
-            "Dir::Etc::sourcelist": self._folder / "sources.list",
-            "Dir::Etc::sourceparts": "/dev/null",
             "Dir::State": self._folder,
             "Dir::State::lists": self._folder / "lists",
             "Dir::State::status": self._folder / "status",
@@ -105,11 +101,6 @@ class Archive:
         except CommandError:
             (self._folder / "updated").unlink(missing_ok=True)
             raise
-
-
-def _sources(release: str) -> str:
-    suites = (("debian", release), ("debian", f"{release}-updates"), ("debian-security", f"{release}-security"))
-    return "".join(f"deb [signed-by={_KEYRING}] {MIRROR}/{path} {suite} main\n" for path, suite in suites)
 
 
 def _proxies() -> dict[str, str]:

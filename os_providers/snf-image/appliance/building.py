@@ -26,20 +26,23 @@ HELPER = HERE.parent / "snf_image_helper"
 _EPOCH = 1763683200
 _KEPT = 3
 _LICENCES = "licences"
+# What is in the cache, besides images: what apt fetched, and trees of unpacked packages.
+ARCHIVE = "archive"
+TREES = "trees"
 # The text of the package's field Built-Using: its licence asks for the sources of what is in it.
 BUILT_USING = "built-using"
 
 
-def build(cache: Path, target: Path, release: str, say: Callable[[str], None]) -> None:
-    """Put the helper image of Debian's *release* into the folder *target*; what can be used again is in *cache*."""
+def build(cache: Path, target: Path, say: Callable[[str], None]) -> None:
+    """Put the helper image into the folder *target*; what can be used again is in *cache*."""
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"):
-        archive = Archive(cache, release)
+        archive = Archive(cache / ARCHIVE)
         archive.update()
         packages = archive.resolve(contents.PACKAGES)
         result = cache / "images" / _key(packages, [*_sources(HERE), *_sources(HELPER)])
         if not (result / MANIFEST).exists():
-            say(f"building the helper image from {len(packages)} packages of {release}")
+            say(f"building the helper image from {len(packages)} packages")
             _make(archive, packages, cache, result)
         os.utime(result)
         _keep(cache / "images")
@@ -49,8 +52,8 @@ def build(cache: Path, target: Path, release: str, say: Callable[[str], None]) -
 
 def _make(archive: Archive, packages: Sequence[Package], cache: Path, result: Path) -> None:
     files = archive.fetch(packages)
-    tree = unpacked(files, cache / "trees" / _key(packages, []))
-    _keep(cache / "trees")
+    tree = unpacked(files, cache / TREES / _key(packages, []))
+    _keep(cache / TREES)
     shutil.rmtree(result, ignore_errors=True)
     result.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="build.") as name:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 from pathlib import Path
 
@@ -17,19 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="build", description="Make the helper image out of Debian's packages.")
     parser.add_argument("target", type=Path, help="the folder that gets vmlinuz, root.ext4 and manifest.json")
     parser.add_argument("--cache", type=Path, default=Path("build/appliance-cache"), help="what is used again")
-    parser.add_argument("--release", default=this_release(), help="of Debian (this machine's own: %(default)s)")
     given = parser.parse_args()
     try:
-        build(given.cache.absolute(), given.target.absolute(), given.release, _say)
+        build(given.cache.absolute(), given.target.absolute(), _say)
     except CloudError as err:
         sys.stderr.write(report(err))
         return err.exit_code
     return 0
-
-
-def this_release() -> str:
-    """The name of the release of Debian that this machine runs."""
-    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
 
 def _say(text: str) -> None:
