@@ -35,7 +35,9 @@ disk() {{
         if [ "$(b cat $entry/serial)" = $1 ]; then echo /dev/${{entry##*/}}; fi
     done
 }}
-say() {{ echo "{{\\"kind\\": \\"$1\\", \\"task\\": \\"$2\\", \\"text\\": \\"$3\\"}}" >$port; }}
+# Opened once: when a port is closed, QEMU throws away what it has not passed on.
+exec 3>$port
+say() {{ echo "{{\\"kind\\": \\"$1\\", \\"task\\": \\"$2\\", \\"text\\": \\"$3\\"}}" >&3; }}
 end() {{ b sync; b poweroff -f; b sleep 60; }}
 """
 

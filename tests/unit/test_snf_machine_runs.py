@@ -205,7 +205,7 @@ b yes | b head -c 5000 >/dev/console
     b yes "no line of ours" | b head -c 20000
     b yes "{\\"kind\\": \\"warning\\", \\"task\\": \\"\\", \\"text\\": \\"more\\"}" | b head -n 1200
     b yes | b tr -d '\\n' | b head -c 1000000
-} >$port
+} >&3
 end
 """
     with pytest.raises(CloudError, match="^ChangePassword: the helper machine ended before all was done$"):
