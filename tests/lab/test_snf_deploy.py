@@ -132,7 +132,7 @@ def cloud(lab: Lab) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="module")
 def watch(cloud: Cloud) -> Iterator[Watch]:
-    with snf_support.watched(PASSWORD) as watch:
+    with snf_support.watched(cloud.lab, PASSWORD) as watch:
         yield watch
 
 
@@ -266,7 +266,7 @@ def test_deployments_leave_nothing_on_the_nodes(cloud: Cloud, deployments: Mappi
 def test_without_tasks_there_is_no_helper_machine(cloud: Cloud) -> None:
     wish = cloud.wish("ext4-ifupdown", 8, img_properties='{"EXCLUDE_ALL_TASKS":"yes"}')
     try:
-        with snf_support.watched(PASSWORD) as watch:
+        with snf_support.watched(cloud.lab, PASSWORD) as watch:
             cloud.add(wish, "--no-start")
     finally:
         snf_support.remove(cloud.lab, wish.name)
