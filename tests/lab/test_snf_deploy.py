@@ -51,7 +51,7 @@ QUESTIONS = {
     "routes": "ip -j route show default",
     "resolv": "cat /etc/resolv.conf",
     "root-bytes": "df -B1 --output=size / | tail -n1",
-    "mounts": "findmnt --noheadings --output=TARGET --types=ext4,xfs,btrfs",
+    "mounts": "findmnt --list --noheadings --output=TARGET --types=ext4,xfs,btrfs",
     "swap": "swapon --noheadings --raw --show=NAME",
     "files": f"stat --format='%n %a %U %G %s' {FILES}",
     "ran": "/srv/deep/below/run",
