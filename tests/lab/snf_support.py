@@ -174,13 +174,14 @@ def make_key(lab: Lab) -> str:
 
 @dataclass
 class Watch:
-    """What was seen among the processes of this machine and all nodes while it watched.
+    """What was seen among the processes of this machine while it watched, or of those in the cgroup *within*.
 
     *helpers* are command lines of helper machines, *leaks* the command lines of processes that have a secret in theirs
     or in their environment, where it must not be.
     """
 
     secret: bytes
+    within: str = ""
     helpers: set[str] = field(default_factory=set)
     leaks: set[str] = field(default_factory=set)
     rounds: int = 0
@@ -191,6 +192,8 @@ class Watch:
             if int(folder.name) == os.getpid():
                 continue
             try:
+                if self.within not in (folder / "cgroup").read_text(encoding="utf-8"):
+                    continue
                 arguments = (folder / "cmdline").read_bytes()
                 environment = (folder / "environ").read_bytes()
             except OSError:
@@ -211,9 +214,9 @@ class Watch:
 
 
 @contextmanager
-def watched(secret: str) -> Iterator[Watch]:
-    """Look at all processes, again and again, for the length of the block."""
-    watch, done = Watch(secret.encode()), threading.Event()
+def watched(lab: Lab, secret: str) -> Iterator[Watch]:
+    """Look at all processes of the nodes, again and again, for the length of the block."""
+    watch, done = Watch(secret.encode(), f"/ganeti-cloud-lab/{lab.spec.name}/"), threading.Event()
 
     def work() -> None:
         while not done.wait(0.2):

@@ -45,11 +45,13 @@ QUESTIONS = {
     "hostname": "hostname",
     "hosts": "cat /etc/hosts",
     "machine-id": "cat /etc/machine-id",
-    "addresses": "ip -j address",
+    # What is said by others, a lease or a prefix, may come when the system is up already.
+    "addresses": "for _ in $(seq 60); do ip address show scope global | grep -q '{awaited} ' && break; sleep 1; done;"
+    " ip -j address",
     "routes": "ip -j route show default",
     "resolv": "cat /etc/resolv.conf",
     "root-bytes": "df -B1 --output=size / | tail -n1",
-    "mounts": "findmnt --noheadings --output=TARGET --types=ext4,xfs,btrfs",
+    "mounts": "findmnt --list --noheadings --output=TARGET --types=ext4,xfs,btrfs",
     "swap": "swapon --noheadings --raw --show=NAME",
     "files": f"stat --format='%n %a %U %G %s' {FILES}",
     "ran": "/srv/deep/below/run",
@@ -111,13 +113,19 @@ class Cloud:
             add_s, begin = self.add(wish), time.monotonic()
             with snf_support.shell(self.lab, wish, PASSWORD) as shell:
                 boot_s = time.monotonic() - begin
-                said = {name: shell.ask(question, timeout_s=240) for name, question in QUESTIONS.items()}
+                said = {name: shell.ask(asked, timeout_s=240) for name, asked in questions(image).items()}
             deployed = Deployed(wish, add_s, boot_s, said, Result(1, "", "", 0))
             [where] = [str(each) for each in deployed.addresses if each.version == 4]
             by_key = snf_support.ssh(self.lab, where, "hostname")
         finally:
             snf_support.remove(self.lab, wish.name)
         return Deployed(wish, add_s, boot_s, said, by_key)
+
+
+def questions(image: str) -> dict[str, str]:
+    """What the guest from *image* is asked."""
+    awaited = "inet" if image == BY_DHCP else "inet6"
+    return {**QUESTIONS, "addresses": QUESTIONS["addresses"].replace("{awaited}", awaited)}
 
 
 def address(number: int) -> str:
@@ -132,7 +140,7 @@ def cloud(lab: Lab) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="module")
 def watch(cloud: Cloud) -> Iterator[Watch]:
-    with snf_support.watched(PASSWORD) as watch:
+    with snf_support.watched(cloud.lab, PASSWORD) as watch:
         yield watch
 
 
@@ -266,7 +274,7 @@ def test_deployments_leave_nothing_on_the_nodes(cloud: Cloud, deployments: Mappi
 def test_without_tasks_there_is_no_helper_machine(cloud: Cloud) -> None:
     wish = cloud.wish("ext4-ifupdown", 8, img_properties='{"EXCLUDE_ALL_TASKS":"yes"}')
     try:
-        with snf_support.watched(PASSWORD) as watch:
+        with snf_support.watched(cloud.lab, PASSWORD) as watch:
             cloud.add(wish, "--no-start")
     finally:
         snf_support.remove(cloud.lab, wish.name)

@@ -14,15 +14,16 @@ from tests.lab.snf_support import Watch, parameters, personality
 SECRET = "canary-0123456789"
 
 
-def seen(*words: str, env: Mapping[str, str] | None = None) -> Watch:
-    """What a look at all processes finds while one runs that has *words* in its command line."""
-    watch = Watch(SECRET.encode())
+def seen(*words: str, env: Mapping[str, str] | None = None, within: str = "") -> Watch:
+    """What a look at the processes finds while one runs that has *words* in its command line."""
+    watch = Watch(SECRET.encode(), within)
     argv = ["/bin/sh", "-c", "echo ready; read never", *words]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(env or {})) as running:
         assert running.stdout is not None
         running.stdout.readline()
         watch.look()
         running.kill()
+    watch.helpers = {each for each in watch.helpers if each.startswith("/bin/sh")}  # of real ones there may be more
     return watch
 
 
@@ -49,6 +50,10 @@ def test_a_helper_machine_is_seen() -> None:
     words = ("qemu-system-x86_64", "-kernel", "/usr/lib/ganeti-cloud/snf-image-helper/vmlinuz")
     assert len(seen(*words).helpers) == 1
     assert seen("qemu-system-x86_64", "-kernel", "vmlinuz").helpers == set()
+
+
+def test_what_other_labs_do_is_not_looked_at() -> None:
+    assert seen("program", SECRET, within="/ganeti-cloud-lab/another/").leaks == set()
 
 
 def test_commas_within_a_parameter_do_not_end_it() -> None:
