@@ -33,14 +33,21 @@ def test_logs_are_aged(lab: Lab) -> None:
 
 def test_the_packages_can_be_removed_and_come_back(lab: Lab) -> None:
     node = lab.node(3)
-    for path in sorted(DEBS.glob("*.deb")):
+    packages = sorted(DEBS.glob("*.deb"))
+    for path in packages:
         Store(lab).put(path)
-    node.run(["dpkg", "--purge", "ganeti-extstorage-archipelago", "ganeti-cloud-common"], timeout_s=120)
+    node.run(["dpkg", "--purge", *(path.name.partition("_")[0] for path in packages)], timeout_s=120)
     gone = [
         "/usr/sbin/archipelago",
+        "/usr/sbin/snf-image",
         "/usr/share/ganeti/extstorage/archipelago",
+        "/usr/share/ganeti/os/snf-image",
+        "/usr/lib/ganeti-cloud",
         "/usr/lib/python3/dist-packages/archipelago",
+        "/usr/lib/python3/dist-packages/snf_image",
+        "/etc/ganeti-cloud/snf-image",
     ]
     assert [path for path in gone if call(node, ["test", "-e", path]).status == 0] == []
     node.run(["sh", "-c", "dpkg --install /srv/shared/ganeti-*.deb"], timeout_s=120)
     assert "there is no image" in call(node, ["archipelago", "image", "info", "none"]).stderr
+    assert "OK    helper machine" in call(node, ["snf-image", "check"]).stdout
