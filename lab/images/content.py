@@ -66,6 +66,9 @@ def files(spec: ImageSpec, kernel: str) -> Iterator[tuple[str, str]]:
     yield "etc/fstab", "".join(f"{line}\n" for line in _fstab(spec))
     if spec.stack in _NETWORK and not spec.cloud_init:
         yield _NETWORK[spec.stack]
+    if spec.cloud_init:
+        # As Debian's own cloud images: without it cloud-init wants a locale that the image was not made with.
+        yield "etc/cloud/cloud.cfg.d/01_debian_cloud.cfg", "locale: C.UTF-8\n"
     if spec.has_bootloader:
         yield "boot/grub/grub.cfg", _grub_config(spec, kernel)
 
