@@ -40,7 +40,9 @@ WISHES = {name: number for number, name in enumerate(IMAGES, start=1)}
 BY_DHCP = "xfs-networkd"
 
 QUESTIONS = {
-    "state": "timeout 200 systemctl is-system-running --wait",
+    # Its answer is looked at by nobody: until the system is up, cloud-init writes to the same console.
+    "settled": "timeout 200 systemctl is-system-running --wait; sleep 1",
+    "state": "systemctl is-system-running",
     "failed": "systemctl list-units --failed --plain --no-legend",
     "hostname": "hostname",
     "hosts": "cat /etc/hosts",
