@@ -7,29 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganeti_cloud import process
-from snf_image_helper.job import Job, Nic
+from snf_image_helper.job import NOTHING, Job, Nic
 from snf_image_helper.root import Root
 from snf_image_helper.task import LINUX, Work
 
-PLAIN_JOB = Job(
-    hostname="vm1.example.com",
-    disks=1,
-    os_family=LINUX,
-    root_partition=1,
-    properties={},
-    excluded=(),
-    users=(),
-    password="",
-    password_hash="",
-    ssh_keys=(),
-    personality=(),
-    nics=(),
-    user_data=b"",
-    product_key="",
-    answer_file="",
-    time_zone="",
-    custom_task="",
-)
+PLAIN_JOB = NOTHING._replace(hostname="vm1.example.com", disks=1, os_family=LINUX, root_partition=1)
 
 
 class Guest:

@@ -10,14 +10,14 @@ from appliance import building, filesystem
 from ganeti_cloud.process import run
 from snf_image.machine.image import FORMAT, KERNEL, MANIFEST, ROOT, Manifest, hashed
 from snf_image.machine.running import MachineSettings
-from snf_image_helper.job import Job
+from snf_image_helper.job import NOTHING
 from snf_image_helper.lines import PORT
 
 TREE = Path(__file__).resolve().parents[2]
 CACHE = TREE / "build" / "appliance-cache"
 
 SETTINGS = MachineSettings("tcg", memory_mib=256, cpu_limit_s=60, soft_limit_s=60, hard_limit_s=5, user="nobody")
-JOB = Job("vm1", 1, "", 0, {}, (), (), "s3cret", "", (), (), (), b"", "", "", "", "")
+JOB = NOTHING._replace(hostname="vm1", disks=1, password="s3cret")
 
 # As far as the port, by which the helper is heard: what follows is the test's.
 _PRELUDE = f"""#!/usr/bin/busybox sh

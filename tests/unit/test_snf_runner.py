@@ -12,7 +12,7 @@ from snf_image_helper import detect, lines, mounting, plan
 from snf_image_helper.channel import Channel
 from snf_image_helper.detect import Candidate
 from snf_image_helper.filesystems import Device
-from snf_image_helper.job import Job, PersonalityFile
+from snf_image_helper.job import NOTHING, Job, PersonalityFile
 from snf_image_helper.lines import Line, decode
 from snf_image_helper.lvm import Volume
 from snf_image_helper.partitions import GPT, MBR, Partition, Table
@@ -20,25 +20,7 @@ from snf_image_helper.runner import Runner, reason
 from snf_image_helper.task import FREEBSD, LINUX, OPENBSD, WINDOWS, TaskError, Work
 from snf_image_helper.tasks import mount_image
 
-JOB = Job(
-    hostname="vm1",
-    disks=1,
-    os_family="",
-    root_partition=0,
-    properties={},
-    excluded=(),
-    users=(),
-    password="",
-    password_hash="",
-    ssh_keys=(),
-    personality=(),
-    nics=(),
-    user_data=b"",
-    product_key="",
-    answer_file="",
-    time_zone="",
-    custom_task="",
-)
+JOB = NOTHING._replace(hostname="vm1", disks=1)
 ALWAYS = [
     "AssignHostname",
     "ChangeMachineId",

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from lab.hives import Registry, write_registry
-from snf_image_helper.job import Job, Nic
+from snf_image_helper.job import NOTHING, Nic
 from snf_image_helper.root import Root
 from snf_image_helper.task import WINDOWS, Run, Work
 from snf_image_helper.tasks import configure_network, install_unattend
@@ -31,7 +31,7 @@ class Guest:
 
     def told(self, *nics: Nic) -> dict[str, list[str]]:
         """What the file says of interfaces, and the commands in it, as paths and texts."""
-        job = Job("web1", 1, WINDOWS, 1, {}, (), (), "", "", (), (), nics, b"", "", "", "", "")
+        job = NOTHING._replace(hostname="web1", disks=1, os_family=WINDOWS, root_partition=1, nics=nics)
         run: Run = _none
         work = Work(job, ["/dev/vdb"], run, self.warnings.append)
         work.mounted(Root(str(self.tree)))

@@ -11,7 +11,7 @@ import pytest
 
 from lab.hives import Registry, write_registry
 from lab.windows_like import looked_into, make_disk
-from snf_image_helper.job import Job
+from snf_image_helper.job import NOTHING, Job
 from snf_image_helper.root import Root
 from snf_image_helper.task import LINUX, WINDOWS, TaskError, Work
 from snf_image_helper.tasks import (
@@ -35,24 +35,13 @@ OPEN_AGAIN = (
     r'reg.exe add "HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server" '
     "/v fDenyTSConnections /t REG_DWORD /d 0 /f"
 )
-JOB = Job(
+JOB = NOTHING._replace(
     hostname="web1.example.com",
     disks=1,
     os_family=WINDOWS,
     root_partition=1,
-    properties={},
-    excluded=(),
-    users=(),
     password="ses&me",  # noqa: S106 - no secret
-    password_hash="",
-    ssh_keys=(),
-    personality=(),
-    nics=(),
-    user_data=b"",
-    product_key="",
-    answer_file="",
     time_zone="GTB Standard Time",
-    custom_task="",
 )
 
 

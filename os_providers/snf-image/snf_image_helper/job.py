@@ -93,6 +93,28 @@ class Job(NamedTuple):
         return cls(**given)
 
 
+# A job that asks for nothing: the trial of an accelerator needs no other, and tests make theirs from it.
+NOTHING = Job(
+    hostname="",
+    disks=0,
+    os_family="",
+    root_partition=0,
+    properties={},
+    excluded=(),
+    users=(),
+    password="",
+    password_hash="",
+    ssh_keys=(),
+    personality=(),
+    nics=(),
+    user_data=b"",
+    product_key="",
+    answer_file="",
+    time_zone="",
+    custom_task="",
+)
+
+
 def _encoded(job: Job) -> dict[str, Any]:
     return {
         "user_data": _base64(job.user_data),

@@ -17,7 +17,7 @@ from snf_image.machine.command import KVM, TCG, qemu
 from snf_image.machine.disk import MachineDisk as MachineDisk
 from snf_image.machine.isolation import account, isolated
 from snf_image.machine.wiring import Ends, Wiring, wired
-from snf_image_helper.job import Job
+from snf_image_helper.job import NOTHING, Job
 from snf_image_helper.lines import WARNING, Line
 
 _EMULATED = "the helper machine is emulated (TCG), as KVM does not work on this node: it takes longer"
@@ -27,7 +27,6 @@ _REAP_S = 5.0
 # QMP: whoever has said that he knows it may end the machine; what is in the caches of the disks is written then.
 _QUIT = b'{"execute": "qmp_capabilities"}\n{"execute": "quit"}\n'
 _PIECE = 1 << 16
-_NO_JOB = Job("", 0, "", 0, {}, (), (), "", "", (), (), (), b"", "", "", "", "")
 
 
 class MachineSettings(NamedTuple):
@@ -96,7 +95,7 @@ class _Machine:
 
         brief = self._settings._replace(soft_limit_s=int(_TRY_S), hard_limit_s=1)
         try:
-            _Machine(self._helper, brief).run(KVM, _NO_JOB, [], hear, lambda text: None)
+            _Machine(self._helper, brief).run(KVM, NOTHING, [], hear, lambda text: None)
         except _Spoken:
             return True
         return False
