@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the shell offers when the administrator presses the tab key."""
+"""What the shell offers when the administrator presses the tab key, for each program of the suite."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMPLETION = ROOT / "extstorage" / "archipelago" / "completion" / "archipelago"
+# Where each program is from: the folder that has its completion, and that of its Python package.
+PLACES = {
+    "archipelago": (ROOT / "extstorage" / "archipelago", ROOT / "extstorage", "archipelago"),
+    "snf-image": (ROOT / "os_providers" / "snf-image", ROOT / "os_providers" / "snf-image", "snf_image"),
+}
 
 PRESS_TAB = """
 source "$1"
 program=$2
-shift 2
+function=$3
+shift 3
 COMP_WORDS=("$@")
 COMP_CWORD=$(($# - 1))
-_archipelago "$program"
+"$function" "$program"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """The program under the name that it has when it is installed."""
-    path = tmp_path / "archipelago"
-    folders = [str(ROOT), str(ROOT / "extstorage")]
+def installed(name: str, folder: Path) -> Path:
+    """The program *name* in *folder*, under the name that it has when it is installed."""
+    _, place, package = PLACES[name]
+    path = folder / name
     path.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path[:0] = {folders!r}\n"
-        "from archipelago.cli import main\nsys.exit(main())\n",
+        f"#!{sys.executable}\nimport sys\nsys.path[:0] = {[str(ROOT), str(place)]!r}\n"
+        f"from {package}.cli import main\nsys.exit(main())\n",
         encoding="utf-8",
     )
     path.chmod(0o755)
@@ -46,10 +50,16 @@ def program(tmp_path: Path) -> Path:
         (["archipelago", "image", "remove", "--d"], ["--dry-run"]),
         (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2", "vmdk", "vpc", "vhdx"]),
         (["archipelago", "image", "nothing"], [""]),
+        (["snf-image", ""], ["check", "config", "deploy"]),
+        (["snf-image", "deploy", "--pas"], ["--password-file", "--password-hash-file"]),
+        (["snf-image", "deploy", "--cache", "write"], ["writeback", "writethrough"]),
     ],
-    ids=["groups", "commands", "options", "values", "nothing"],
+    ids=" ".join,
 )
-def test_the_shell_offers_what_fits(program: Path, typed: list[str], offered: list[str]) -> None:
-    argv = ["bash", "-c", PRESS_TAB, "bash", str(COMPLETION), str(program), *typed]
+def test_the_shell_offers_what_fits(tmp_path: Path, typed: list[str], offered: list[str]) -> None:
+    name = typed[0]
+    program = installed(name, tmp_path)
+    folder, _, package = PLACES[name]
+    argv = ["bash", "-c", PRESS_TAB, "bash", str(folder / "completion" / name), str(program), f"_{package}", *typed]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", timeout=30, check=True)
     assert (done.stdout.splitlines(), done.stderr) == (offered, "")

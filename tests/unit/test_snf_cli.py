@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +22,6 @@ from snf_image_helper.lines import Line
 from tests.unit.snfsettings import KEY, SETTINGS
 
 Called = Callable[..., tuple[int, str, str]]
-ROOT = Path(__file__).parents[2]
-COMPLETION = ROOT / "os_providers" / "snf-image" / "completion" / "snf-image"
 
 
 @pytest.fixture
@@ -159,36 +156,3 @@ def test_the_check_of_a_node_names_what_is_missing_and_the_remedy(
     assert found["helper machine"]["state"] == "FAIL"
     assert found["catalogue"]["state"] == "NO"
     assert set(found) >= {"configuration", "user", "accelerator", "images", "spool"}
-
-
-PRESS_TAB = """
-source "$1"
-program=$2
-shift 2
-COMP_WORDS=("$@")
-COMP_CWORD=$(($# - 1))
-_snf_image "$program"
-printf '%s\\n' "${COMPREPLY[@]}"
-"""
-
-
-@pytest.mark.host_tools
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        (["snf-image", ""], ["check", "config", "deploy"]),
-        (["snf-image", "deploy", "--pas"], ["--password-file", "--password-hash-file"]),
-        (["snf-image", "deploy", "--cache", "write"], ["writeback", "writethrough"]),
-    ],
-    ids=["commands", "options", "values"],
-)
-def test_the_shell_offers_what_fits(tmp_path: Path, typed: list[str], offered: list[str]) -> None:
-    path = tmp_path / "snf-image"
-    folders = [str(ROOT), str(ROOT / "os_providers" / "snf-image")]
-    text = f"#!{sys.executable}\nimport sys\nsys.path[:0] = {folders!r}\nfrom snf_image.cli import main\n"
-    text += "sys.exit(main())\n"
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o755)
-    argv = ["bash", "-c", PRESS_TAB, "bash", str(COMPLETION), str(path), *typed]
-    done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", timeout=30, check=True)
-    assert (done.stdout.splitlines(), done.stderr) == (offered, "")
