@@ -14,7 +14,8 @@ MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-LAB_TESTS := GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest
+# Where a lab itself breaks, each further test would only wait for its limits.
+LAB_TESTS := GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest --maxfail=8
 
 .PHONY: help setup check test lab-bookworm lab-trixie demo deb bench clean
 
