@@ -94,9 +94,9 @@ def server_conf(plan: CephPlan) -> str:
         "mon_osd_min_down_reporters": "1",
     }
     if plan.copies == 1:
-        # In multiples of osd_heartbeat_grace (20 s). A lease keeps a second OSD from answering for the first; here is no
-        # second one, and a placement group whose only OSD slept through its lease (0.8 * 20 s, a lab whose store is
-        # stopped for a while) waits for an acknowledgement that nobody sends: laggy for ever, in 16.2 as in 18.2.
+        # In multiples of osd_heartbeat_grace (20 s). A lease keeps a second OSD from answering for the first, and here
+        # is no second one. A placement group whose only OSD slept through its lease (0.8 * 20 s: a store that a test
+        # stops for a while) waits for an acknowledgement that nobody sends: laggy for ever, in 16.2 as in 18.2.
         common["osd_pool_default_read_lease_ratio"] = "1000"
     osd = {
         "osd_data": f"{DATA}/osd$id",
