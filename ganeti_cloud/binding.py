@@ -19,11 +19,12 @@ FOLDER = "/var/lib/nfdhcpd"
 MOST_BYTES = 1 << 16
 """A longer file is no binding."""
 
-_HINT = "nfdhcpd-binding(5) describes what a binding says"
-
 
 class BindingError(CloudError):
-    """What should be a binding is none."""
+    """What should be a binding is none, or cannot be told to a guest."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="correct the file; nfdhcpd-binding(5) describes its keys")
 
 
 class Route(NamedTuple):
@@ -91,7 +92,7 @@ def encode(binding: Binding) -> str:
     lines += [f"{_OPTION}{number}={content.hex()}\n" for number, content in binding.options]
     text = "".join(lines)
     if decode(text, binding.tap) != binding:
-        raise BindingError(f"binding {binding.tap}: would be read as another one", hint=_HINT)
+        raise BindingError(f"binding {binding.tap}: would be read as another one")
     return text
 
 
@@ -131,7 +132,7 @@ class _Said:
         """All of it. Raises BindingError when that makes no sense together."""
         for name in ("MAC", "HOSTNAME"):
             if name not in self.lines:
-                raise BindingError(f"binding {self.tap}: there is no {name}", hint=_HINT)
+                raise BindingError(f"binding {self.tap}: there is no {name}")
         self.fields.setdefault("indev", self.tap)
         binding = Binding(tap=self.tap, options=tuple(sorted(self.options.items())), **self.fields)
         if _is_outside(binding.ip, binding.subnet, 32):
@@ -147,7 +148,7 @@ class _Said:
 
     def wrong(self, number: int, what: str) -> BindingError:
         """The error for line *number*."""
-        return BindingError(f"binding {self.tap}, line {number}: {what}", hint=_HINT)
+        return BindingError(f"binding {self.tap}, line {number}: {what}")
 
 
 def _shown(text: str) -> str:

@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ganeti_cloud.binding import Binding
-from ganeti_cloud.errors import CloudError
 from nfdhcpd.links import Link
 from nfdhcpd.outcome import Outcome
 
