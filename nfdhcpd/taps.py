@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ganeti_cloud.binding import Binding
+from ganeti_cloud.errors import CloudError
 from nfdhcpd.outcome import Outcome
 from nfdhcpd.rtnetlink import Link
 
