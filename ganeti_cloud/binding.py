@@ -114,10 +114,10 @@ class _Said:
         is_option = name.startswith(_OPTION)
         if not value or (name not in _KEYS and not is_option):
             return
-        if name in self.lines:
-            raise self.wrong(number, f"{_shown(name)} is said on line {self.lines[name]} already")
         if is_option and (problem := _problem_of_option(name)):
             raise self.wrong(number, problem)
+        if name in self.lines:
+            raise self.wrong(number, f"{name} is said on line {self.lines[name]} already")
         self.lines[name] = number
         try:
             if is_option:
