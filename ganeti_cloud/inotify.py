@@ -84,9 +84,8 @@ class Watch:
         self._forget()
         try:
             watches = self._manager.add_watch(self._folder, _NAMED | _OWN | pyinotify.IN_ONLYDIR, quiet=False)
-        except pyinotify.PyinotifyError as err:
-            # Its text ends with that of the error, and begins with what is not for people.
-            reason = str(err).rpartition(", ")[2]
+        except pyinotify.WatchManagerError as err:
+            reason = str(err).rpartition("Errno=")[2]  # what is before it is not for people
             raise WatchError(f"{self._folder} cannot be watched: {reason}", hint=_HINT) from err
         (self._watch,) = watches.values()
 
