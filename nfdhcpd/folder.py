@@ -15,7 +15,7 @@ from ganeti_cloud.inotify import Watch, WatchError
 from ganeti_cloud.netvalues import is_interface_name
 
 # How many files are read before packets have their turn again: reading one takes as long as some ten answers.
-_AT_ONCE = 32
+_AT_ONCE = 8
 
 
 class News(NamedTuple):
