@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Contract "binding": what the node knows of one tap, in ``/var/lib/nfdhcpd/<tap>``.
 
-``kvm-ifup`` writes these files, by replacing them; ``nfdhcpd`` answers the guest behind the tap from them. A file has
-lines ``KEY=value``; the keys and the page for them are in nfdhcpd-binding(5).
+``kvm-ifup`` writes these files, by replacing them, for everybody to read; ``nfdhcpd``, which is not root, answers the
+guest behind the tap from them. A file has lines ``KEY=value``; nfdhcpd-binding(5) is the page for the keys.
 """
 
 from __future__ import annotations

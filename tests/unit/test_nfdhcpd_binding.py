@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import string
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import pytest
 
-from ganeti_cloud.binding import Binding, BindingError, Route, decode, encode
+from ganeti_cloud.binding import _KEYS, _MADE, FOLDER, Binding, BindingError, Route, decode, encode
 from ganeti_cloud.errors import report
 from ganeti_cloud.netvalues import is_interface_name
+from tests.unit import manual
 
 # As the interface scripts of Synnefo's cloud wrote it, for an instance on a bridge.
 ORIGINAL = """\
@@ -366,3 +369,27 @@ def test_names_of_interfaces(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a" * 16, ".", "..", ".tap0", "a/b", "a b", "a\n", "a:1", "täp", "a\0", "a\x7f"])
 def test_names_of_no_interface(name: str) -> None:
     assert not is_interface_name(name)
+
+
+def test_the_manual_page_lists_every_key() -> None:
+    tags = [tag for section in manual.read("nfdhcpd-binding.5").values() for tag in section.tags]
+    assert sorted(tags) == sorted([*_KEYS, "EUI64", "OPTION_number"])
+
+
+def test_the_manual_page_lists_the_options_that_cannot_be_set() -> None:
+    text = manual.read("nfdhcpd-binding.5")["Both"].text
+    (listed,) = re.findall(r"are refused: ([0-9, toand]+)\.", text)
+    numbers: set[int] = set()
+    for first, last in re.findall(r"(\d+)(?: to (\d+))?", listed):
+        numbers |= set(range(int(first), int(last or first) + 1))
+    assert numbers == set(_MADE)
+
+
+def test_the_examples_of_the_manual_page_are_bindings() -> None:
+    lines = manual.read("nfdhcpd-binding.5")["EXAMPLES"].lines
+    starts = [number for number, line in enumerate(lines) if line.startswith(f"# {FOLDER}/")]
+    assert len(starts) == 2
+    for start in starts:
+        tap = lines[start].rpartition("/")[2]
+        said = itertools.takewhile(lambda line: "=" in line, lines[start + 1 :])
+        assert decode("\n".join(said), tap).tap == tap
