@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from itertools import islice
 from typing import NamedTuple
 
 from ganeti_cloud import binding as bindings
@@ -93,7 +94,7 @@ class Folder:
         self._names.update(dict.fromkeys([*self.bindings, *filter(None, self._told), *filter(_is_tap, names)]))
 
     def _some(self) -> list[str]:
-        names = list(self._names)[:_AT_ONCE]
+        names = list(islice(self._names, _AT_ONCE))
         for name in names:
             del self._names[name]
         return names

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from nfdhcpd.dhcp4 import answering as dhcp4
     from nfdhcpd.dhcp6 import answering as dhcp6
     from nfdhcpd.router import advertising as router
+
+log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):
@@ -166,8 +169,8 @@ class Taps:
             self._stop(tap.name)
         try:
             prepared = self._prepare(binding, router_mac)
-        except CloudError as err:
-            return self._tell(Change(binding.tap, State.BROKEN, binding, str(err)))
+        except Exception as err:  # noqa: BLE001 - one binding must not end the service of the whole node
+            return self._refuse(binding, err)
         if tap is None:
             tap = self.by_name[binding.tap] = Tap(binding, index, router_mac, prepared)
             state = State.SERVED
@@ -177,6 +180,12 @@ class Taps:
         self.by_index[index] = tap
         self._told.pop(tap.name, None)
         return None if is_same else Change(tap.name, state, binding)
+
+    def _refuse(self, binding: Binding, err: Exception) -> Change | None:
+        change = self._tell(Change(binding.tap, State.BROKEN, binding, str(err) or repr(err)))
+        if change is not None and not isinstance(err, CloudError):
+            log.error("%s: its answers cannot be prepared, which is a fault of this program", binding.tap, exc_info=err)
+        return change
 
     def _stop(self, name: str) -> None:
         """Serve the tap no more, but keep what was seen of it."""

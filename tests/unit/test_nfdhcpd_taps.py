@@ -246,6 +246,22 @@ def test_a_new_binding_that_cannot_be_told_is_not_served(node: Node) -> None:
     assert node.unbind() == [Change("tap0", State.FORGOTTEN, None)]
 
 
+def test_a_fault_of_the_program_hurts_no_other_tap(serving: Node, caplog: pytest.LogCaptureFixture) -> None:
+    def prepare(binding: Binding, router_mac: bytes) -> Prepared:
+        if binding.tap == "tap0":
+            raise ZeroDivisionError
+        return serving.prepare(binding, router_mac)
+
+    serving.link("tap1", 8)
+    serving.bind("tap1")
+    broken = Change("tap0", State.BROKEN, bound(), "ZeroDivisionError()")
+    assert serving.taps.prepare_all(prepare) == [broken]
+    assert serving.served() == {7: "tap0", 8: "tap1"}
+    assert caplog.messages == ["tap0: its answers cannot be prepared, which is a fault of this program"]
+    assert serving.taps.prepare_all(prepare) == []
+    assert len(caplog.messages) == 1
+
+
 def test_what_went_wrong_is_told_again_when_it_was_right_between(serving: Node) -> None:
     serving.refused["web2"] = "no"
     first = serving.bind(hostname="web2")
