@@ -278,6 +278,19 @@ def test_after_an_overflow_everything_is_read_and_what_is_not_there_forgotten(
     assert hostnames(folder) == {"same": "old", "changed": "new", "new": "new", "broken": "old"}
 
 
+def test_a_broken_file_that_went_with_an_overflow_is_told_again_when_it_comes_again(
+    folder: Folder, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(path / "tap0", "nonsense")
+    problem = "binding tap0, line 1: 'nonsense' is not KEY=value"
+    assert all_news(folder) == ([], [problem])
+    (path / "tap0").unlink()
+    overflow(folder, monkeypatch)
+    assert all_news(folder) == ([], [])
+    replace(path / "tap0", "nonsense")
+    assert all_news(folder) == ([], [problem])
+
+
 def test_a_burst_that_the_kernel_does_not_keep(folder: Folder, path: Path) -> None:
     """With a real overflow: the events of the last two files are lost."""
     replace(path / "removed", text())
@@ -325,6 +338,8 @@ def test_what_was_in_a_folder_that_goes_is_kept_until_it_comes_again(folder: Fol
     assert list(folder.bindings) == ["tap1"]
     replace(path / "tap1", text("new"))
     assert all_news(folder) == (["tap1"], [])
+    path.rename(path.parent / "again")
+    assert all_news(folder) == ([], problems)
 
 
 def test_a_folder_that_is_not_there_at_the_start(tmp_path: Path) -> None:
@@ -344,7 +359,8 @@ def test_a_folder_that_cannot_be_listed(folder: Folder, path: Path, monkeypatch:
         patch.setattr(Watch, "read", lambda self: Seen([], True, False))
         assert [str(problem) for problem in folder.news().problems] == [f"{path}: Permission denied"]
         assert folder.news() == News([], [])
-    (path / "tap0").unlink()
+        (path / "tap0").unlink()
+        os.read(folder.fileno(), 4096)  # nothing but another look at the folder can tell now
     assert folder.news() == News(["tap0"], [])
     assert folder.bindings == {}
 

@@ -79,6 +79,7 @@ def test_an_interface_that_comes_and_goes(links: Links) -> None:
     ip("link del tap0")
     assert changes(links) == {"tap0"}
     assert set(links.links) == {"lo"}
+    assert links._names == {1: "lo"}
 
 
 def test_a_real_tap(links: Links) -> None:

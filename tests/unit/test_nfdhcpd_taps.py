@@ -7,6 +7,8 @@ import itertools
 import os
 import random
 import select
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,10 +20,13 @@ from typing import Any
 import pytest
 
 from ganeti_cloud.binding import Binding, BindingError, encode
+from ganeti_cloud.files import replace_file
 from nfdhcpd.folder import Folder
+from nfdhcpd.links import Links
 from nfdhcpd.outcome import Outcome
 from nfdhcpd.rtnetlink import Link
 from nfdhcpd.taps import Change, Prepared, State, Tap, Taps
+from tests.unit.netspace import own_network
 
 ACK = Outcome("dhcp4", "ack", answered=True)
 
@@ -381,3 +386,44 @@ def test_two_thousand_bindings_are_loaded_in_no_time(memory_folder: Path) -> Non
     assert len(changes) == len(taps.by_index) == 2000
     sys.stdout.write(f"2,000 bindings: {spent:.3f} s of CPU, {spent / bare:.1f} times their bare reading\n")
     assert spent < 40 * bare
+
+
+def ip(*commands: str) -> None:
+    text = "".join(f"{command}\n" for command in commands)
+    subprocess.run(["ip", "-batch", "-"], input=text, text=True, timeout=20, check=True)
+
+
+@pytest.mark.host_tools
+def test_real_files_and_real_interfaces(tmp_path: Path) -> None:
+    """A guest on a bridge, from its file to its end, as a loop sees it."""
+    path = tmp_path / "bindings"
+    path.mkdir()
+    with own_network():
+        folder, links = Folder(str(path)), Links()
+        taps = Taps(folder.bindings, links.links, Node().prepare)
+
+        def told() -> list[tuple[str, str]]:
+            changes = []
+            while folder.is_busy or select.select([folder, links], [], [], 0)[0]:
+                changes += taps.refresh(folder.news().changed)
+                changes += taps.refresh(links.changes())
+            return [(change.tap, change.state) for change in changes]
+
+        replace_file(path / "tap0", encode(bound()))
+        assert told() == [("tap0", State.WAITING)]
+        ip("link add br0 address 02:00:00:00:00:01 type bridge", "tuntap add tap0 mode tap", "link set tap0 master br0")
+        assert told()[-1] == ("tap0", State.SERVED)
+        (served,) = taps.by_index.values()
+        assert (served.index, served.router_mac) == (socket.if_nametoindex("tap0"), ROUTER)
+        ip("link set br0 address 02:00:00:00:00:02")
+        assert told() == [("tap0", State.CHANGED)]
+        assert served.router_mac == OTHER_ROUTER
+        ip("link set tap0 nomaster", "link set tap0 master br0", "link set tap0 up")
+        assert told() == []
+        ip("link del tap0", "tuntap add tap0 mode tap", "link set tap0 master br0")
+        assert told()[-1] == ("tap0", State.SERVED)
+        assert taps.by_index == {socket.if_nametoindex("tap0"): served}
+        (path / "tap0").unlink()
+        assert told() == [("tap0", State.FORGOTTEN)]
+        folder.close()
+        links.close()
