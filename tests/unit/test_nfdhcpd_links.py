@@ -126,6 +126,13 @@ def test_a_port_that_leaves_its_bridge_is_still_there(links: Links) -> None:
     assert links.links == before
 
 
+def test_the_end_of_one_does_not_take_the_name_from_another(links: Links) -> None:
+    """After a dump messages come that are older than it is."""
+    for message in (Message(50, "x", Link(50, MAC0)), Message(90, "x", Link(90, MAC1)), Message(50, "", None)):
+        links._take(message)
+    assert links.links["x"] == Link(90, MAC1)
+
+
 def test_what_else_happens_to_an_interface_is_no_news(links: Links) -> None:
     ip("link add tap0 type bridge")
     changes(links)
