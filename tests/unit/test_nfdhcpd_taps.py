@@ -157,6 +157,7 @@ def test_a_binding_that_goes(serving: Node) -> None:
     assert serving.unbind() == [Change("tap0", State.FORGOTTEN, None)]
     assert (serving.served(), serving.taps.by_name) == ({}, {})
     assert serving.taps.refresh(["tap0", "br0"]) == []
+    assert serving.taps._users == {}
 
 
 def test_a_binding_that_goes_before_it_was_served(node: Node) -> None:
@@ -217,6 +218,7 @@ def test_a_tap_that_moves_to_another_bridge(serving: Node) -> None:
     serving.link("br1", 3, OTHER_ROUTER)
     serving.bind(indev="br1")
     assert tap0(serving).router_mac == OTHER_ROUTER
+    assert serving.taps._users == {"br1": {"tap0"}}
     assert serving.unlink("br0") == []
     assert serving.unlink("br1") == [Change("tap0", State.WAITING, bound(indev="br1"), "there is no interface br1")]
     assert serving.served() == {}
@@ -404,7 +406,7 @@ def test_real_files_and_real_interfaces(tmp_path: Path) -> None:
 
         def told() -> list[tuple[str, str]]:
             changes = []
-            while folder.is_busy or select.select([folder, links], [], [], 0)[0]:
+            while folder.is_busy or select.select([folder.fileno(), links.fileno()], [], [], 0)[0]:
                 changes += taps.refresh(folder.news().changed)
                 changes += taps.refresh(links.changes())
             return [(change.tap, change.state) for change in changes]
