@@ -224,7 +224,9 @@ def test_a_tap_that_moves_to_another_bridge(serving: Node) -> None:
     assert serving.served() == {}
 
 
-def test_a_binding_that_cannot_be_told_keeps_the_old_one_served(serving: Node) -> None:
+def test_a_binding_that_cannot_be_told_keeps_the_old_one_served(
+    serving: Node, caplog: pytest.LogCaptureFixture
+) -> None:
     serving.refused["web2"] = "binding tap0: options of 5000 bytes do not fit"
     broken = Change("tap0", State.BROKEN, bound(hostname="web2"), "binding tap0: options of 5000 bytes do not fit")
     assert serving.bind(hostname="web2") == [broken]
@@ -234,6 +236,7 @@ def test_a_binding_that_cannot_be_told_keeps_the_old_one_served(serving: Node) -
     assert serving.bind(hostname="web3") == [Change("tap0", State.CHANGED, bound(hostname="web3"))]
     assert serving.bind(hostname="web2") == [broken]
     assert serving.bind() == [Change("tap0", State.CHANGED, bound())]
+    assert caplog.messages == []
 
 
 def test_the_old_binding_is_not_served_on_another_interface(serving: Node) -> None:
