@@ -12,8 +12,8 @@ from nfdhcpd.dhcp4.told import Told, tell
 from nfdhcpd.outcome import Answer, Outcome
 from nfdhcpd.settings import Dhcp4Settings
 from nfdhcpd.wire import ethernet, ipv4
-from nfdhcpd.wire.checksum import checksum
-from nfdhcpd.wire.malformed import Malformed
+from nfdhcpd.wire.checksum import checksum, total
+from nfdhcpd.wire.malformed import Fault, Malformed
 
 # The transaction ID and the seconds are all that differs between two tries of the same request.
 _BEFORE_XID = slice(0, 4)
@@ -23,7 +23,9 @@ _AFTER_SECONDS = slice(10, None)
 _CHECKSUM_AT = ethernet.HEADER + ipv4.HEADER + 6
 _CHANGING = struct.Struct("!H4sI")
 _REPLY_HEAD = bytes((numbers.BOOTREPLY, numbers.ETHERNET, 6, 0))
-_XID = struct.Struct("!I")
+_XID_AND_SECONDS = struct.Struct("!IH")
+
+_BAD_CHECKSUM = outcomes.MALFORMED[Fault.BAD_CHECKSUM]
 
 # DISCOVER, and REQUEST in three states.
 _REMEMBERED = 4
@@ -41,6 +43,8 @@ class Reply(NamedTuple):
     remainder: int
     """What the frame's UDP checksum has to make right, without the transaction ID."""
     after: bytes
+    asked: int
+    """What the request adds up to without its transaction ID and seconds, as a remainder of 65535."""
 
 
 class Prepared(NamedTuple):
@@ -61,18 +65,28 @@ def prepare(binding: Binding, site: Dhcp4Settings, router_mac: bytes) -> Prepare
 def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     """What becomes of *datagram*, which begins with its IPv4 header, from *source_mac*. Raises nothing."""
     try:
-        payload = ipv4.udp_payload(datagram, numbers.SERVER_PORT)
+        payload, covered = ipv4.open_udp(datagram, numbers.SERVER_PORT)
         key = source_mac + payload[_BEFORE_XID] + payload[_AFTER_SECONDS]
         found = prepared.replies.get(key)
         if found is None:
+            asked = total(payload)
+            if not ipv4.is_right(covered, asked):
+                return _BAD_CHECKSUM, None
             outcome, frame = _first_time(prepared.told, payload, source_mac)
             if frame is None:
                 return outcome, None
-            found = _reply(outcome, frame)
+            xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
+            found = _reply(outcome, frame, asked - xid - seconds)
             _remember(prepared.replies, key, found)
+        else:
+            # As a remainder of 65535, a number of two words is the sum of both.
+            xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
+            if not ipv4.is_right(covered, found.asked + xid + seconds):
+                return _BAD_CHECKSUM, None
     except Malformed as err:
         return outcomes.MALFORMED[err.fault], None
-    return found.outcome, _frame(found, payload)
+    changing = _CHANGING.pack(checksum(found.remainder + xid), _REPLY_HEAD, xid)
+    return found.outcome, found.before + changing + found.after
 
 
 def _first_time(told: Told, payload: bytes, source_mac: bytes) -> Answer:
@@ -85,17 +99,9 @@ def _first_time(told: Told, payload: bytes, source_mac: bytes) -> Answer:
     return outcome, reply.frame(told, request, outcome) if outcome.answered else None
 
 
-def _reply(outcome: Outcome, frame: bytes) -> Reply:
+def _reply(outcome: Outcome, frame: bytes, asked: int) -> Reply:
     given = int.from_bytes(frame[_CHECKSUM_AT : _CHECKSUM_AT + 2], "big")
-    after = frame[_CHECKSUM_AT + _CHANGING.size :]
-    return Reply(outcome, frame[:_CHECKSUM_AT], 0xFFFF - given, after)
-
-
-def _frame(found: Reply, payload: bytes) -> bytes:
-    (xid,) = _XID.unpack_from(payload, 4)
-    # 2**16 leaves a remainder of 1, so that the sum of a number's halves is the number.
-    changing = _CHANGING.pack(checksum(found.remainder + xid), _REPLY_HEAD, xid)
-    return found.before + changing + found.after
+    return Reply(outcome, frame[:_CHECKSUM_AT], 0xFFFF - given, frame[_CHECKSUM_AT + _CHANGING.size :], asked)
 
 
 def _remember(replies: dict[bytes, Reply], key: bytes, made: Reply) -> None:

@@ -66,19 +66,19 @@ def refusal(payload: bytes, source_mac: bytes) -> Outcome | None:
 def decode(payload: bytes) -> Request:
     """What *payload* says, for which there is no :func:`refusal`. Raises Malformed."""
     options = _options(payload)
-    kind = options.get(numbers.MESSAGE_TYPE)
-    size = options.get(numbers.MAXIMUM_MESSAGE_SIZE)
+    option = options.get
+    kind, size = option(numbers.MESSAGE_TYPE), option(numbers.MAXIMUM_MESSAGE_SIZE)
     return Request(
-        message_type=None if kind is None else kind[0],
-        broadcast=bool(payload[10] & numbers.BROADCAST_FLAG >> 8),
-        ciaddr=payload[12:16],
-        mac=payload[_CHADDR],
-        requested_address=options.get(numbers.REQUESTED_ADDRESS),
-        server=options.get(numbers.SERVER_IDENTIFIER),
-        parameters=options.get(numbers.PARAMETER_REQUEST_LIST),
-        client_identifier=options.get(numbers.CLIENT_IDENTIFIER),
-        maximum_size=max(numbers.SMALLEST_LIMIT, 0 if size is None else int.from_bytes(size, "big")),
-        rapid_commit=numbers.RAPID_COMMIT in options,
+        None if kind is None else kind[0],
+        bool(payload[10] & numbers.BROADCAST_FLAG >> 8),
+        payload[12:16],
+        payload[_CHADDR],
+        option(numbers.REQUESTED_ADDRESS),
+        option(numbers.SERVER_IDENTIFIER),
+        option(numbers.PARAMETER_REQUEST_LIST),
+        option(numbers.CLIENT_IDENTIFIER),
+        numbers.SMALLEST_LIMIT if size is None else max(numbers.SMALLEST_LIMIT, int.from_bytes(size, "big")),
+        numbers.RAPID_COMMIT in options,
     )
 
 
@@ -94,8 +94,8 @@ def _options(payload: bytes) -> dict[int, bytes]:
             _collect(options, payload[_FILE])
         if overload[0] & 2:
             _collect(options, payload[_SNAME])
-    for code, length in _LENGTHS.items():
-        if code in options and len(options[code]) != length:
+    for code, value in options.items():
+        if len(value) != _LENGTHS.get(code, len(value)):
             raise Malformed(Fault.BAD_OPTION)
     if len(options.get(numbers.CLIENT_IDENTIFIER, b"")) > _LONGEST_IDENTIFIER:
         raise Malformed(Fault.BAD_OPTION)

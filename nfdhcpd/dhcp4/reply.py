@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
 
 from nfdhcpd.dhcp4 import numbers, outcomes
 from nfdhcpd.dhcp4.message import Request
@@ -17,6 +16,7 @@ from nfdhcpd.wire import ethernet, ipv4
 _SHORTEST = 300
 
 _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64x128x4s")
+_HEADERS = ipv4.HEADER + ipv4.UDP_HEADER + _FIXED.size
 _END = bytes((numbers.END,))
 _RAPID_COMMIT = option(numbers.RAPID_COMMIT, b"")
 _REFUSAL = option(numbers.MESSAGE, b"this is not the address of this interface")
@@ -35,14 +35,23 @@ _TYPES = {
 
 def frame(told: Told, request: Request, outcome: Outcome) -> bytes:
     """The answer *outcome* to *request*, with a transaction ID (xid) of 0."""
-    ciaddr = request.ciaddr if outcome in {outcomes.ACK, outcomes.ACK_INFORM} else ipv4.ANY
-    yiaddr = ipv4.ANY if outcome in {outcomes.NAK, outcomes.ACK_INFORM} else told.address
-    to_all = outcome is outcomes.NAK or (ciaddr == ipv4.ANY and (request.broadcast or yiaddr == ipv4.ANY))
+    leased = outcome is not outcomes.NAK and outcome is not outcomes.ACK_INFORM
+    yiaddr = told.address if leased else ipv4.ANY
+    ciaddr = request.ciaddr if outcome is outcomes.ACK or outcome is outcomes.ACK_INFORM else ipv4.ANY
+    destination = _destination(request, outcome, ciaddr, yiaddr)
     message = _message(told, request, outcome, ciaddr, yiaddr)
-    destination = ipv4.BROADCAST if to_all else ciaddr if ciaddr != ipv4.ANY else yiaddr
     datagram = ipv4.udp_datagram(told.server, destination, numbers.SERVER_PORT, numbers.CLIENT_PORT, message)
-    mac = ethernet.BROADCAST if to_all else request.mac
+    mac = ethernet.BROADCAST if destination == ipv4.BROADCAST else request.mac
     return ethernet.frame(mac, told.router_mac, ethernet.IPV4, datagram)
+
+
+def _destination(request: Request, outcome: Outcome, ciaddr: bytes, yiaddr: bytes) -> bytes:
+    """RFC 2131, 4.1; for an INFORM that does not say where it comes from, there is but the broadcast."""
+    if outcome is outcomes.NAK:
+        return ipv4.BROADCAST
+    if ciaddr != ipv4.ANY:
+        return ciaddr
+    return ipv4.BROADCAST if request.broadcast or yiaddr == ipv4.ANY else yiaddr
 
 
 def _message(told: Told, request: Request, outcome: Outcome, ciaddr: bytes, yiaddr: bytes) -> bytes:
@@ -50,10 +59,11 @@ def _message(told: Told, request: Request, outcome: Outcome, ciaddr: bytes, yiad
     flags = numbers.BROADCAST_FLAG if request.broadcast else 0
     kind = (numbers.BOOTREPLY, numbers.ETHERNET, len(request.mac), 0, 0, 0, flags)
     fixed = _FIXED.pack(*kind, ciaddr, yiaddr, ipv4.ANY, ipv4.ANY, request.mac, numbers.MAGIC_COOKIE)
-    always = _always(told, request, outcome)
-    room = min(request.maximum_size, told.mtu) - ipv4.HEADER - ipv4.UDP_HEADER - len(fixed) - len(always) - len(_END)
-    asked = b"" if outcome is outcomes.NAK else b"".join(_fitting(_asked(told, request), room))
-    return (fixed + always + asked + _END).ljust(_SHORTEST, b"\0")
+    options = _always(told, request, outcome)
+    if outcome is not outcomes.NAK:
+        room = min(request.maximum_size, told.mtu) - _HEADERS - len(options) - len(_END)
+        options += _fitting(_asked(told.parameters, request.parameters), room)
+    return (fixed + options + _END).ljust(_SHORTEST, b"\0")
 
 
 def _always(told: Told, request: Request, outcome: Outcome) -> bytes:
@@ -70,19 +80,25 @@ def _always(told: Told, request: Request, outcome: Outcome) -> bytes:
     return b"".join(parts)
 
 
-def _asked(told: Told, request: Request) -> list[bytes]:
+def _asked(available: dict[int, bytes], parameters: bytes | None) -> list[bytes]:
     """What the client asks for, in its order; all there is for one that asks for nothing."""
-    wanted: Sequence[int] = list(told.parameters) if request.parameters is None else list(request.parameters)
+    if parameters is None:
+        return list(available.values())
+    wanted = dict.fromkeys(parameters)
     if numbers.SUBNET_MASK in wanted:  # before a router (RFC 2132, 3.3)
-        wanted = [numbers.SUBNET_MASK, *wanted]
-    if numbers.CLASSLESS_STATIC_ROUTE in wanted:  # a client that reads one of them needs both or none (RFC 3442)
-        wanted = [*wanted, numbers.ROUTER]
-    return [told.parameters[code] for code in dict.fromkeys(wanted) if code in told.parameters]
+        wanted = {numbers.SUBNET_MASK: None, **wanted}
+    if numbers.CLASSLESS_STATIC_ROUTE in wanted and numbers.CLASSLESS_STATIC_ROUTE in available:
+        wanted.setdefault(numbers.ROUTER)  # for clients that ask for both and can use only one (RFC 3442)
+    return [available[code] for code in wanted if code in available]
 
 
-def _fitting(options: Iterable[bytes], room: int) -> Iterable[bytes]:
+def _fitting(options: list[bytes], room: int) -> bytes:
     """Those of *options* that go into *room* bytes, the first ones first."""
+    everything = b"".join(options)
+    if len(everything) <= room:
+        return everything
+    some = b""
     for encoded in options:
-        if len(encoded) <= room:
-            room -= len(encoded)
-            yield encoded
+        if len(some) + len(encoded) <= room:
+            some += encoded
+    return some

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from nfdhcpd.wire.checksum import checksum, total
 from nfdhcpd.wire.malformed import Fault, Malformed
@@ -15,7 +16,7 @@ HEADER = 20
 """Bytes of an IPv4 header without options, as this module makes them."""
 UDP_HEADER = 8
 
-_IPV4 = struct.Struct("!BxHxxHxBxx4s4s")
+_IPV4 = struct.Struct("!BxHxxHxBxxII")
 _UDP = struct.Struct("!HHHH")
 _MADE = struct.Struct("!BBHHHBBH4s4s")
 
@@ -27,14 +28,22 @@ _LOW_DELAY = 0x10
 _TIME_TO_LIVE = 64
 
 
-def udp_payload(datagram: bytes, port: int) -> bytes:
+class Udp(NamedTuple):
+    """A UDP datagram whose payload is still to be checked by :func:`is_right`."""
+
+    payload: bytes
+    remainder: int | None
+    """What the checksum covers besides the payload adds up to; None when the sender gave no checksum."""
+
+
+def open_udp(datagram: bytes, port: int) -> Udp:
     """What *datagram*, which begins with its IPv4 header, brings to the UDP *port*. Raises Malformed.
 
     Bytes after the length that a header says are no part of it (RFC 1122, 3.2.1; Ethernet pads short frames).
     """
     if len(datagram) < HEADER + UDP_HEADER:
         raise Malformed(Fault.TRUNCATED)
-    first, length, fragment, protocol, _, _ = _IPV4.unpack_from(datagram)
+    first, length, fragment, protocol, source, destination = _IPV4.unpack_from(datagram)
     start = (first & 0x0F) << 2
     if first >> 4 != 4 or start < HEADER or length < start + UDP_HEADER:
         raise Malformed(Fault.BAD_LENGTH)
@@ -46,16 +55,20 @@ def udp_payload(datagram: bytes, port: int) -> bytes:
         raise Malformed(Fault.FRAGMENT)
     if protocol != _PROTOCOL_UDP:
         raise Malformed(Fault.NOT_UDP)
-    _, destination_port, size, given = _UDP.unpack_from(datagram, start)
+    source_port, destination_port, size, given = _UDP.unpack_from(datagram, start)
     if not UDP_HEADER <= size <= length - start:
         raise Malformed(Fault.BAD_LENGTH)
-    end = start + size
-    # The pseudo-header: both addresses, the protocol and the length. Without a checksum there is 0.
-    if given and (total(datagram[12:20]) + _PROTOCOL_UDP + size + total(datagram[start:end])) % 0xFFFF:
-        raise Malformed(Fault.BAD_CHECKSUM)
     if destination_port != port:
         raise Malformed(Fault.WRONG_PORT)
-    return datagram[start + UDP_HEADER : end]
+    # The pseudo-header has both addresses, the protocol and the length; of a number of 32 bits the sum of its halves
+    # is the same, as a remainder, as the number.
+    remainder = source + destination + _PROTOCOL_UDP + size + source_port + destination_port + size + given
+    return Udp(datagram[start + UDP_HEADER : start + size], remainder if given else None)
+
+
+def is_right(remainder: int | None, payload_total: int) -> bool:
+    """Whether a payload that adds up to *payload_total* arrived as it was sent."""
+    return remainder is None or (remainder + payload_total) % 0xFFFF == 0
 
 
 def udp_datagram(source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes) -> bytes:
