@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import random
-import struct
 from collections.abc import Iterator
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
@@ -105,58 +103,3 @@ def layers(packet: Any) -> Iterator[Any]:
     while packet:
         yield packet
         packet = packet.payload
-
-
-def sum_of(data: bytes) -> int:
-    """The ones' complement sum of the 16-bit words of *data*: 0xffff when its checksum is right (RFC 1071)."""
-    words: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) & 1)))
-    while words >> 16:
-        words = (words & 0xFFFF) + (words >> 16)
-    return words
-
-
-def is_whole(frame: bytes) -> bool:
-    """An Ethernet frame from the router to the guest, with an IPv6 datagram of the right length and checksum."""
-    datagram = frame[14:]
-    length = int.from_bytes(datagram[4:6], "big")
-    pseudo = struct.pack("!HH", length, datagram[6])
-    return (
-        frame[:6] in (MAC, bytes.fromhex(ALL_NODES_MAC.replace(":", "")))
-        and frame[6:14] == ROUTER_MAC + b"\x86\xdd"
-        and (length, sum_of(pseudo + datagram[8:])) == (len(datagram) - 40, 0xFFFF)
-    )
-
-
-def mutations(rng: random.Random, packets: list[bytes], count: int) -> Iterator[bytes]:
-    """*count* datagrams, each with some bytes of one of *packets* changed, cut off or put in.
-
-    Most have their lengths and checksum set right after that: the mistakes then reach what is behind.
-    """
-    for _ in range(count):
-        data = bytearray(rng.choice(packets))
-        for _ in range(rng.randrange(4)):
-            place = rng.randrange(len(data))
-            how = rng.randrange(8)
-            if how == 0:
-                del data[place + 1 :]
-            elif how == 1:
-                data[place:place] = rng.randbytes(rng.randrange(1, 9))
-            else:
-                data[place] = rng.choice((0, 1, 0x7F, 0xFF, rng.randrange(256)))
-        yield bytes(data) if rng.randrange(4) == 0 else repaired(data)
-
-
-def repaired(data: bytearray) -> bytes:
-    """*data* with the right lengths and checksum, as far as it is a datagram."""
-    if len(data) < 48:
-        return bytes(data)
-    length = len(data) - 40
-    struct.pack_into("!H", data, 4, length)
-    place = 42
-    if data[6] == 17:
-        place = 46
-        struct.pack_into("!H", data, 44, length)
-    data[place : place + 2] = bytes(2)
-    pseudo = struct.pack("!HH", length, data[6])
-    struct.pack_into("!H", data, place, 0xFFFF - sum_of(pseudo + bytes(data[8:])) or 0xFFFF)
-    return bytes(data)

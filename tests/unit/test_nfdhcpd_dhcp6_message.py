@@ -122,7 +122,7 @@ def random_association(rng: random.Random) -> tuple[Any, Association]:
 
 def test_what_scapy_makes_is_understood_as_it_was_meant() -> None:
     rng = random.Random(11)
-    for _ in range(200):
+    for _ in range(100):
         associations = [random_association(rng) for _ in range(rng.randrange(4))]
         requested = [rng.randrange(200) for _ in range(rng.randrange(9))]
         client, server = (b"\0\3\0\1" + rng.randbytes(6) for _ in range(2))

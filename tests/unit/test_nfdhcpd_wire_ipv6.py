@@ -131,7 +131,7 @@ def test_every_wrong_bit_is_noticed(datagram: bytes, port: int | None) -> None:
 
 def test_a_frame_with_a_neighbour_message_is_as_scapy_makes_it() -> None:
     rng = random.Random(6)
-    for _ in range(300):
+    for _ in range(100):
         mac, to_mac, source, destination, target = (rng.randbytes(size) for size in (6, 6, 16, 16, 16))
         before, after = rng.randbytes(4), rng.randbytes(2 * rng.randrange(5))
         template = ipv6.neighbour_template(mac, source, b"\x88\0", before, after, varying=16)
@@ -144,7 +144,7 @@ def test_a_frame_with_a_neighbour_message_is_as_scapy_makes_it() -> None:
 
 def test_a_frame_with_udp_is_as_scapy_makes_it() -> None:
     rng = random.Random(7)
-    for _ in range(300):
+    for _ in range(100):
         mac, to_mac, source, destination = (rng.randbytes(size) for size in (6, 6, 16, 16))
         payload = rng.randbytes(rng.randrange(60))
         frame = ipv6.udp_frame(ipv6.udp_template(mac, source, 547, 546), to_mac, destination, payload)
