@@ -101,16 +101,23 @@ def addresses(associations: Sequence[Association]) -> list[bytes]:
 def _chosen(lease: Lease, associations: Sequence[Association]) -> Association | None:
     if lease.address is None:
         return None
-    own = [each for each in associations if each.kind == numbers.IA_NA]
-    return next((each for each in own if lease.address in each.leases), own[0] if own else None)
+    first = None
+    for each in associations:
+        if each.kind == numbers.IA_NA:
+            if lease.address in each.leases:
+                return each
+            first = first or each
+    return first
 
 
 def _is_on_link(lease: Lease, association: Association) -> bool:
     """A prefix is on no link."""
-    return association.kind == numbers.IA_PD or all(
-        each == lease.address or int.from_bytes(each, "big") >> lease.host_bits == lease.network
-        for each in association.leases
-    )
+    if association.kind == numbers.IA_PD:
+        return True
+    for each in association.leases:
+        if each != lease.address and int.from_bytes(each, "big") >> lease.host_bits != lease.network:
+            return False
+    return True
 
 
 def _granted(lease: Lease, association: Association, wrong: bytes = b"") -> bytes:
