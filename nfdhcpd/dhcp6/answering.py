@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
@@ -54,15 +53,6 @@ def prepare(binding: Binding, site: Ipv6Settings, router_mac: bytes) -> Prepared
     if binding.subnet6 is None or not site.enabled or site.mode == "slaac":
         return None
     lifetimes = guest6.lifetimes(binding, site)
-    address = guest6.address(binding)
-    host_bits = 128 - binding.subnet6.prefixlen
-    lease = Lease(
-        address=None if address is None else address.packed,
-        network=int(binding.subnet6.network_address) >> host_bits,
-        host_bits=host_bits,
-        times=struct.pack("!II", lifetimes.renewal, lifetimes.rebinding),
-        granted=b"" if address is None else _leased(address.packed, lifetimes),
-    )
     on_request = (
         (numbers.DNS_SERVERS, options.optional(numbers.DNS_SERVERS, b"".join(guest6.name_servers(binding, site)))),
         (numbers.DOMAIN_LIST, options.optional(numbers.DOMAIN_LIST, guest6.search_list(binding, site))),
@@ -74,7 +64,7 @@ def prepare(binding: Binding, site: Ipv6Settings, router_mac: bytes) -> Prepared
         template=udp_template(router_mac, guest6.router(binding, router_mac), numbers.SERVER_PORT, numbers.CLIENT_PORT),
         duid=site.duid,
         server=options.option(numbers.SERVER_IDENTIFIER, site.duid),
-        lease=lease,
+        lease=assigning.lease_of(binding, binding.subnet6, lifetimes),
         on_request=tuple((code, option) for code, option in on_request if option),
         refresh_time=options.option(numbers.INFORMATION_REFRESH_TIME, refresh_time.to_bytes(4, "big")),
     )
@@ -105,10 +95,6 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     client = b"" if message.client is None else options.option(numbers.CLIENT_IDENTIFIER, message.client)
     body = b"".join((reply.kind.to_bytes(1, "big"), payload[_TRANSACTION], client, prepared.server, reply.body))
     return reply.outcome, udp_frame(prepared.template, source_mac, source, body)
-
-
-def _leased(address: bytes, lifetimes: guest6.Lifetimes) -> bytes:
-    return options.leased_address(address, lifetimes.preferred, lifetimes.valid)
 
 
 def _on_request(prepared: Prepared, message: Message) -> bytes:

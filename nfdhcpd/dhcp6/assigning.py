@@ -7,11 +7,16 @@ into the one that has it already, else into the first.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from ipaddress import IPv6Network
 from typing import NamedTuple
 
+from ganeti_cloud.binding import Binding
+from nfdhcpd import guest6
 from nfdhcpd.dhcp6 import numbers, options
 from nfdhcpd.dhcp6.message import Association
+from nfdhcpd.guest6 import Lifetimes
 
 _NO_TIMES = bytes(8)
 _NO_ADDRESS = options.status(numbers.NO_ADDRESSES_AVAILABLE, "there is no further address")
@@ -45,6 +50,20 @@ class Assignment(NamedTuple):
     """The address is among them."""
     on_link: bool = True
     """None of them is refused for an address of another network."""
+
+
+def lease_of(binding: Binding, network: IPv6Network, lifetimes: Lifetimes) -> Lease:
+    """What the guest of *binding*, in *network*, can be given for so long."""
+    address = guest6.address(binding)
+    packed = None if address is None else address.packed
+    host_bits = 128 - network.prefixlen
+    return Lease(
+        address=packed,
+        network=int(network.network_address) >> host_bits,
+        host_bits=host_bits,
+        times=struct.pack("!II", lifetimes.renewal, lifetimes.rebinding),
+        granted=b"" if packed is None else options.leased_address(packed, lifetimes.preferred, lifetimes.valid),
+    )
 
 
 def solicited(lease: Lease, associations: Sequence[Association]) -> Assignment:
