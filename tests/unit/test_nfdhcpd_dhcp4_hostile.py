@@ -7,6 +7,7 @@ import pytest
 
 from nfdhcpd.dhcp4 import answering
 from tests.fuzz.decoders import shown, target
+from tests.unit.dhcp4_ears import hear, say
 from tests.unit.dhcp4_guest import (
     ADDRESS,
     BINDING,
@@ -20,11 +21,9 @@ from tests.unit.dhcp4_guest import (
     Fixed,
     asks_for,
     datagram,
-    hear,
     message,
     option,
     prepared,
-    say,
     wants,
 )
 
