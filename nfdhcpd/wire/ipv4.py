@@ -18,14 +18,17 @@ UDP_HEADER = 8
 
 _IPV4 = struct.Struct("!BxHxxHxBxxII")
 _UDP = struct.Struct("!HHHH")
-_MADE = struct.Struct("!BBHHHBBH4s4s")
+_MADE = struct.Struct("!HHHHHH4s4sHHHH")
 
 _PROTOCOL_UDP = 17
 _MORE_FRAGMENTS_OR_OFFSET = 0x3FFF
+# The words of a header that are always the same: DHCP servers ask for low delay, which gives a guest's boot its way in
+# networks that look at it; a datagram that is never taken apart needs no identification (RFC 6864, 4.1).
+_VERSION_AND_SERVICE = 0x4510
+_IDENTIFICATION = 0
 _DO_NOT_FRAGMENT = 0x4000
-# DHCP servers ask for low delay; networks that still look at it give a guest's boot its way.
-_LOW_DELAY = 0x10
-_TIME_TO_LIVE = 64
+_TIME_AND_PROTOCOL = 64 << 8 | _PROTOCOL_UDP
+_SAME = _VERSION_AND_SERVICE + _IDENTIFICATION + _DO_NOT_FRAGMENT + _TIME_AND_PROTOCOL
 
 
 class Udp(NamedTuple):
@@ -74,13 +77,13 @@ def is_right(remainder: int | None, payload_total: int) -> bool:
 def udp_datagram(source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes) -> bytes:
     """The IPv4 datagram that brings *payload*; the addresses have four bytes."""
     size = UDP_HEADER + len(payload)
-    ports = (source_port, destination_port, size)
-    remainder = total(source + destination) + _PROTOCOL_UDP + size + sum(ports) + total(payload)
-    udp = _UDP.pack(*ports, checksum(remainder)) + payload
-    return _header(source, destination, HEADER + size) + udp
-
-
-def _header(source: bytes, destination: bytes, length: int) -> bytes:
-    # A datagram that is never taken apart needs no identification (RFC 6864, 4.1).
-    fields = (0x45, _LOW_DELAY, length, 0, _DO_NOT_FRAGMENT, _TIME_TO_LIVE, _PROTOCOL_UDP)
-    return _MADE.pack(*fields, checksum(total(_MADE.pack(*fields, 0, source, destination))), source, destination)
+    length = HEADER + size
+    addresses = total(source + destination)
+    udp = (source_port, destination_port, size)
+    header = _MADE.pack(
+        *(_VERSION_AND_SERVICE, length, _IDENTIFICATION, _DO_NOT_FRAGMENT, _TIME_AND_PROTOCOL),
+        checksum(_SAME + length + addresses),
+        *(source, destination, *udp),
+        checksum(addresses + _PROTOCOL_UDP + size + sum(udp) + total(payload)),
+    )
+    return header + payload

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Shows wrong packets to the decoders of nfdhcpd: ``python -m tests.fuzz.decoders 10000000``.
 
-With ``--atheris`` that program, where it is installed, looks for the packets by what they make the decoders do.
+With ``--atheris FOLDER``, where that program is installed, it chooses the packets by what they make a decoder do, and
+keeps those that did something new in the folder.
 """
 
 from __future__ import annotations
@@ -12,15 +13,23 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
-from tests.fuzz import dhcp4
 from tests.fuzz.mutating import Target, packets
 
-TARGETS = {"dhcp4": dhcp4.TARGET}
+# The modules that have a TARGET. They are imported only when they are needed, as atheris has to see it happen.
+TARGETS = {"dhcp4": "tests.fuzz.dhcp4"}
 
 _PART = 100_000
+
+
+def target(name: str) -> Target:
+    """The target that is called *name*."""
+    found = importlib.import_module(TARGETS[name]).TARGET
+    assert isinstance(found, Target)
+    return found
 
 
 def shown(target: Target, seed: int, number: int) -> Counter[str]:
@@ -35,46 +44,61 @@ def shown(target: Target, seed: int, number: int) -> Counter[str]:
     return counts
 
 
-def _parts(number: int) -> Iterator[int]:
-    yield from (_PART for _ in range(number // _PART))
-    if number % _PART:
-        yield number % _PART
-
-
 @click.command()
-@click.option("--seed", type=int, default=0, help="Begin with another packet.")
+@click.option("--seed", type=int, default=0, help="Begin with other packets.")
 @click.option("--only", type=click.Choice(sorted(TARGETS)), help="Leave the other decoders alone.")
-@click.option("--atheris", is_flag=True, help="Let atheris choose the packets; NUMBER is for each run of it.")
+@click.option(
+    "--atheris",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Let atheris choose the packets, beginning with those in this folder; for one decoder at a time.",
+)
 @click.argument("number", type=click.IntRange(1))
-def main(seed: int, only: str | None, atheris: bool, number: int) -> None:
+def main(seed: int, only: str | None, folder: Path | None, number: int) -> None:
     """Show NUMBER packets to each decoder, and print what became of them."""
-    chosen = {name: target for name, target in TARGETS.items() if only in {None, name}}
-    for name, target in chosen.items():
-        if atheris:
-            _by_atheris(target, number)
-        else:
-            _by_seed(name, target, seed, number)
+    if folder is None:
+        for name in [only] if only else TARGETS:
+            _by_seed(name, seed, number)
+    elif only is None:
+        raise click.UsageError("--atheris works on one decoder at a time: add --only")
+    else:
+        _by_atheris(only, folder, number)
 
 
-def _by_seed(name: str, target: Target, seed: int, number: int) -> None:
+def _by_seed(name: str, seed: int, number: int) -> None:
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     for part, size in enumerate(_parts(number)):
-        counts += shown(target, seed + part, size)
+        counts += shown(target(name), seed + part, size)
     rate = number / (time.monotonic() - begun)
     click.echo(f"{name}: {number} packets, {rate:.0f} a second, none of them did harm")
     for outcome, times in counts.most_common():
         click.echo(f"  {outcome}: {times}")
 
 
-def _by_atheris(target: Target, number: int) -> None:
-    atheris = importlib.import_module("atheris")
+def _parts(number: int) -> Iterator[int]:
+    yield from (_PART for _ in range(number // _PART))
+    if number % _PART:
+        yield number % _PART
+
+
+def _by_atheris(name: str, folder: Path, number: int) -> None:
+    try:
+        atheris = importlib.import_module("atheris")
+    except ModuleNotFoundError as err:
+        raise click.ClickException("atheris is not installed here; pip installs it into an environment") from err
+    with atheris.instrument_imports(include=["nfdhcpd"]):
+        chosen = target(name)
 
     def show(data: bytes) -> None:
-        target.check(target.wrap(data[1:]) if data[:1] > b"\x10" else data[1:])
+        # The first byte says whether the rest is a packet or only a message, which gets right checksums.
+        chosen.check(data[1:] if data[:1] == b"\0" else chosen.wrap(data[1:]))
 
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-runs={number}", "-max_len=1500"], show)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, seed in enumerate(chosen.seeds):
+        (folder / f"message-{index}").write_bytes(b"\1" + seed)
+        (folder / f"packet-{index}").write_bytes(b"\0" + chosen.wrap(seed))
+    atheris.Setup([sys.argv[0], f"-runs={number}", "-max_len=1501", str(folder)], show)
     atheris.Fuzz()
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from nfdhcpd.dhcp4 import answering
-from tests.fuzz.decoders import TARGETS, shown
+from tests.fuzz.decoders import shown, target
+from tests.unit.dhcp4_ears import hear, say
 from tests.unit.dhcp4_guest import (
     ADDRESS,
     BINDING,
@@ -20,11 +21,9 @@ from tests.unit.dhcp4_guest import (
     Fixed,
     asks_for,
     datagram,
-    hear,
     message,
     option,
     prepared,
-    say,
     wants,
 )
 
@@ -152,14 +151,14 @@ def test_an_inform_from_anywhere_is_answered_to_the_guest_alone(ciaddr: str) -> 
 
 
 def test_wrong_packets_do_no_harm() -> None:
-    counts = shown(TARGETS["dhcp4"], seed=1, number=10_000)
+    counts = shown(target("dhcp4"), seed=1, number=10_000)
     assert counts.total() == 10_000
     assert {"offer", "ack", "ack_rapid_commit", "ack_inform", "nak", "release", "bad_option"} <= set(counts)
     assert {"truncated", "bad_checksum", "bad_length", "relay", "not_dhcp", "no_address"} <= set(counts)
 
 
 def test_the_same_seed_makes_the_same_packets() -> None:
-    assert shown(TARGETS["dhcp4"], 5, 500) == shown(TARGETS["dhcp4"], 5, 500) != shown(TARGETS["dhcp4"], 6, 500)
+    assert shown(target("dhcp4"), 5, 500) == shown(target("dhcp4"), 5, 500) != shown(target("dhcp4"), 6, 500)
 
 
 def test_a_guest_without_options_is_answered_as_well() -> None:

@@ -12,6 +12,7 @@ from ganeti_cloud.binding import Binding, Route
 from nfdhcpd.dhcp4.names import search_list
 from nfdhcpd.dhcp4.options import option as encoded
 from nfdhcpd.dhcp4.options import parameters
+from tests.unit.dhcp4_ears import hear, say
 from tests.unit.dhcp4_guest import (
     ADDRESS,
     BINDING,
@@ -21,11 +22,9 @@ from tests.unit.dhcp4_guest import (
     SITE,
     asks_for,
     datagram,
-    hear,
     message,
     option,
     prepared,
-    say,
     wants,
 )
 

@@ -10,6 +10,7 @@ import pytest
 
 from nfdhcpd.dhcp4 import answering
 from nfdhcpd.dhcp4.outcomes import OUTCOMES
+from tests.unit.dhcp4_ears import Heard, hear, say
 from tests.unit.dhcp4_guest import (
     ADDRESS,
     BINDING,
@@ -26,15 +27,12 @@ from tests.unit.dhcp4_guest import (
     SERVER,
     SITE,
     Fixed,
-    Heard,
     asks_for,
     at,
     datagram,
-    hear,
     message,
     option,
     prepared,
-    say,
     wants,
 )
 
