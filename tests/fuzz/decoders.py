@@ -20,7 +20,7 @@ import click
 from tests.fuzz.mutating import Target, packets
 
 # The modules that have a TARGET. They are imported only when they are needed, as atheris has to see it happen.
-TARGETS = {"dhcp4": "tests.fuzz.dhcp4"}
+TARGETS = {name: f"tests.fuzz.{name}" for name in ("dhcp4", "dhcp6", "ns", "rs")}
 
 _PART = 100_000
 
