@@ -71,7 +71,7 @@ def prepare(binding: Binding, site: Ipv6Settings, router_mac: bytes) -> Prepared
 
 
 def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
-    """What becomes of *datagram*, which came in a frame from *source_mac*."""
+    """What becomes of *datagram*, which begins with its IPv6 header, from *source_mac*. Raises nothing."""
     try:
         source, destination, payload = udp_payload(datagram, numbers.SERVER_PORT)
         if source == UNSPECIFIED:

@@ -105,7 +105,7 @@ def unsolicited(prepared: Prepared) -> bytes:
 
 
 def answer_router(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
-    """What becomes of the router solicitation *datagram*, which came in a frame from *source_mac*."""
+    """What becomes of *datagram*, a router solicitation from its IPv6 header on, from *source_mac*. Raises nothing."""
     try:
         source, _, message = neighbour_message(datagram)
         if message[_TYPE] != _ROUTER_SOLICITATION:
@@ -123,7 +123,7 @@ def answer_router(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Ans
 
 
 def answer_neighbour(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
-    """What becomes of the neighbour solicitation *datagram*, which came in a frame from *source_mac*."""
+    """What becomes of *datagram*, a neighbour solicitation from its IPv6 header on. Raises nothing."""
     try:
         source, destination, message = neighbour_message(datagram)
         if message[_TYPE] != _NEIGHBOUR_SOLICITATION:

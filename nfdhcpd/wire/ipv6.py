@@ -7,6 +7,7 @@ import struct
 from enum import StrEnum
 from typing import NamedTuple
 
+from nfdhcpd.wire import ethernet
 from nfdhcpd.wire.checksum import checksum, total
 
 UNSPECIFIED = bytes(16)
@@ -15,7 +16,6 @@ ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 ALL_NODES_MAC = bytes.fromhex("333300000001")  # RFC 2464, 7
 LINK_LOCAL_PREFIX = bytes.fromhex("fe80000000000000")
 
-_ETHERTYPE = b"\x86\xdd"
 _VERSION = b"\x60\0\0\0"  # traffic class and flow label 0
 _HEADER = 40
 _UDP_HEADER = 8
@@ -130,7 +130,7 @@ def neighbour_template(
 ) -> NeighbourTemplate:
     """What *source*, at *mac*, says again and again; all parts, as *varying* bytes of it, are of even length."""
     length = 4 + len(before) + varying + len(after)
-    head = mac + _ETHERTYPE + _VERSION + struct.pack("!HBB", length, _ICMPV6, _NEVER_FORWARDED) + source
+    head = mac + ethernet.IPV6 + _VERSION + struct.pack("!HBB", length, _ICMPV6, _NEVER_FORWARDED) + source
     return NeighbourTemplate(head, kind, before, after, total(source + kind + before + after) + length + _ICMPV6)
 
 
@@ -155,7 +155,7 @@ def udp_template(mac: bytes, source: bytes, source_port: int, destination_port: 
     """What *source*, at *mac*, sends from its *source_port* to others' *destination_port*."""
     ports = struct.pack("!HH", source_port, destination_port)
     return UdpTemplate(
-        mac + _ETHERTYPE + _VERSION, bytes((_UDP, _HOP_LIMIT)) + source, ports, total(source + ports) + _UDP
+        mac + ethernet.IPV6 + _VERSION, bytes((_UDP, _HOP_LIMIT)) + source, ports, total(source + ports) + _UDP
     )
 
 
