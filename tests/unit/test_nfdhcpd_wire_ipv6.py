@@ -88,7 +88,7 @@ NEIGHBOUR_FAULTS = [
     ("hop by hop", header() / inet6.IPv6ExtHdrHopByHop() / NEIGHBOUR[40:], Fault.EXTENSION_HEADER),
     ("routing", header() / inet6.IPv6ExtHdrRouting() / NEIGHBOUR[40:], Fault.EXTENSION_HEADER),
     ("destination", header() / inet6.IPv6ExtHdrDestOpt() / NEIGHBOUR[40:], Fault.EXTENSION_HEADER),
-    ("authentication", neighbour(nh=51), Fault.EXTENSION_HEADER),
+    *((f"header {each}", neighbour(nh=each), Fault.EXTENSION_HEADER) for each in (0, 43, 50, 51, 60, 135, 139, 140)),
     ("fragment (RFC 6980)", header() / inet6.IPv6ExtHdrFragment(nh=58) / NEIGHBOUR[40:], Fault.FRAGMENT),
 ]
 
@@ -154,6 +154,14 @@ def test_a_frame_with_udp_is_as_scapy_makes_it() -> None:
         frame = ipv6.udp_frame(ipv6.udp_template(mac, source, 547, 546), to_mac, destination, payload)
         packet = Ether(dst=to_mac, src=mac) / header(inet6.inet_ntop(10, source), inet6.inet_ntop(10, destination), 64)
         assert frame == bytes(packet / UDP(sport=547, dport=546) / Raw(payload))
+
+
+def test_what_is_sent_is_understood() -> None:
+    """With every kind of checksum: with a zero in one byte of it, too."""
+    template = ipv6.udp_template(guest.ROUTER_MAC, SOURCE, 546, 547)
+    for number in range(2000):
+        payload = number.to_bytes(2 + number % 2, "big")
+        assert ipv6.udp_payload(ipv6.udp_frame(template, guest.MAC, SOURCE, payload)[14:], 547)[2] == payload
 
 
 def test_a_checksum_that_comes_to_zero_is_sent_as_ones() -> None:
