@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All that one guest can be told, ready to be put into messages."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
+
+from ganeti_cloud.binding import Binding
+from nfdhcpd.dhcp4 import options
+from nfdhcpd.settings import Dhcp4Settings
+
+_MTU_OF_ETHERNET = 1500
+
+
+class Told(NamedTuple):
+    """Made of a binding and the site's settings, once for both."""
+
+    address: bytes
+    """That the guest shall have."""
+    server: bytes
+    """The server identifier, and the source of answers."""
+    router_mac: bytes
+    """The source of frames."""
+    mtu: int
+    """The largest datagram that fits the tap."""
+    times: bytes
+    """Options of a lease."""
+    parameters: dict[int, bytes]
+    """Options to choose from, by number."""
+
+
+def tell(binding: Binding, address: IPv4Address, site: Dhcp4Settings, router_mac: bytes) -> Told:
+    """What the guest of *binding*, which shall have *address*, is told by the frames of *router_mac*."""
+    server = _on_link(binding, address) if site.server_on_link else None
+    return Told(
+        address.packed,
+        (server or site.server_address).packed,
+        router_mac,
+        binding.mtu or _MTU_OF_ETHERNET,
+        options.times(binding, site),
+        options.parameters(binding, site),
+    )
+
+
+def _on_link(binding: Binding, address: IPv4Address) -> IPv4Address | None:
+    """The gateway, else the first address of the subnet; None when that is the guest's own, or there is neither."""
+    server = binding.gateway or _first_address(binding.subnet)
+    return None if server == address else server
+
+
+def _first_address(subnet: IPv4Network | None) -> IPv4Address | None:
+    return None if subnet is None else next(iter(subnet.hosts()), None)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""UDP over IPv4 (RFC 791, 768)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from nfdhcpd.wire.checksum import checksum, total
+from nfdhcpd.wire.malformed import Fault, Malformed
+
+BROADCAST = b"\xff" * 4
+ANY = bytes(4)
+
+HEADER = 20
+"""Bytes of an IPv4 header without options, as this module makes them."""
+UDP_HEADER = 8
+
+_IPV4 = struct.Struct("!BxHxxHxBxxII")
+_UDP = struct.Struct("!HHHH")
+_MADE = struct.Struct("!HHHHHH4s4sHHHH")
+
+_PROTOCOL_UDP = 17
+_MORE_FRAGMENTS_OR_OFFSET = 0x3FFF
+# The words of a header that are always the same: DHCP servers ask for low delay, which gives a guest's boot its way in
+# networks that look at it; a datagram that is never taken apart needs no identification (RFC 6864, 4.1).
+_VERSION_AND_SERVICE = 0x4510
+_IDENTIFICATION = 0
+_DO_NOT_FRAGMENT = 0x4000
+_TIME_AND_PROTOCOL = 64 << 8 | _PROTOCOL_UDP
+_SAME = _VERSION_AND_SERVICE + _IDENTIFICATION + _DO_NOT_FRAGMENT + _TIME_AND_PROTOCOL
+
+
+class Udp(NamedTuple):
+    """A UDP datagram whose payload is still to be checked by :func:`is_right`."""
+
+    payload: bytes
+    remainder: int | None
+    """What the checksum covers besides the payload adds up to; None when the sender gave no checksum."""
+
+
+def open_udp(datagram: bytes, port: int) -> Udp:
+    """What *datagram*, which begins with its IPv4 header, brings to the UDP *port*. Raises Malformed.
+
+    Bytes after the length that a header says are no part of it (RFC 1122, 3.2.1; Ethernet pads short frames).
+    """
+    if len(datagram) < HEADER + UDP_HEADER:
+        raise Malformed(Fault.TRUNCATED)
+    first, length, fragment, protocol, source, destination = _IPV4.unpack_from(datagram)
+    start = (first & 0x0F) << 2
+    if first >> 4 != 4 or start < HEADER or length < start + UDP_HEADER:
+        raise Malformed(Fault.BAD_LENGTH)
+    if length > len(datagram):
+        raise Malformed(Fault.TRUNCATED)
+    if total(datagram[:start]):
+        raise Malformed(Fault.BAD_CHECKSUM)
+    if fragment & _MORE_FRAGMENTS_OR_OFFSET:
+        raise Malformed(Fault.FRAGMENT)
+    if protocol != _PROTOCOL_UDP:
+        raise Malformed(Fault.NOT_UDP)
+    source_port, destination_port, size, given = _UDP.unpack_from(datagram, start)
+    if not UDP_HEADER <= size <= length - start:
+        raise Malformed(Fault.BAD_LENGTH)
+    if destination_port != port:
+        raise Malformed(Fault.WRONG_PORT)
+    # The pseudo-header has both addresses, the protocol and the length; of a number of 32 bits the sum of its halves
+    # is the same, as a remainder, as the number.
+    remainder = source + destination + _PROTOCOL_UDP + size + source_port + destination_port + size + given
+    return Udp(datagram[start + UDP_HEADER : start + size], remainder if given else None)
+
+
+def is_right(remainder: int | None, payload_total: int) -> bool:
+    """Whether a payload that adds up to *payload_total* arrived as it was sent."""
+    return remainder is None or (remainder + payload_total) % 0xFFFF == 0
+
+
+def udp_datagram(source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes) -> bytes:
+    """The IPv4 datagram that brings *payload*; the addresses have four bytes."""
+    size = UDP_HEADER + len(payload)
+    length = HEADER + size
+    addresses = total(source + destination)
+    udp = (source_port, destination_port, size)
+    header = _MADE.pack(
+        *(_VERSION_AND_SERVICE, length, _IDENTIFICATION, _DO_NOT_FRAGMENT, _TIME_AND_PROTOCOL),
+        checksum(_SAME + length + addresses),
+        *(source, destination, *udp),
+        checksum(addresses + _PROTOCOL_UDP + size + sum(udp) + total(payload)),
+    )
+    return header + payload
