@@ -7,9 +7,8 @@ import hashlib
 from typing import NamedTuple
 
 from nfdhcpd.rules.options import RulesSettings
-from nfdhcpd.settings import Settings
+from nfdhcpd.settings import Dhcp4Settings, Ipv6Settings, LimitSettings
 
-# What nft's limit and one of its sets can count to is far above; the daemon's own settings end below.
 _HEADROOM = 1.25
 
 
@@ -54,13 +53,12 @@ class Wanted(NamedTuple):
         return f"nfdhcpd {hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:12]}"
 
 
-def wanted(settings: Settings, rules: RulesSettings) -> Wanted:
-    """What *settings* and *rules* ask for.
+def wanted(dhcp4: Dhcp4Settings, ipv6: Ipv6Settings, limits: LimitSettings, rules: RulesSettings) -> Wanted:
+    """What these sections of the settings ask for.
 
     The kernel lets through a little more than the daemon looks at, so that it is the daemon that counts and reports a
     guest just over its limit, and a flood never fills a queue.
     """
-    dhcp4, ipv6 = settings.dhcp4, settings.ipv6
     traffic = [DHCP4._replace(queue=dhcp4.queue)] if dhcp4.enabled else []
     if ipv6.enabled:
         traffic += [RS._replace(queue=ipv6.rs_queue), NS._replace(queue=ipv6.ns_queue)]
@@ -69,8 +67,8 @@ def wanted(settings: Settings, rules: RulesSettings) -> Wanted:
     return Wanted(
         rules,
         tuple(traffic),
-        packets_per_second=_above(settings.limits.packets_per_second),
-        burst=_above(settings.limits.burst),
+        packets_per_second=_above(limits.packets_per_second),
+        burst=_above(limits.burst),
     )
 
 
