@@ -17,8 +17,10 @@ from pathlib import Path
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.process import follow, run
 from lab import kernel
+from lab.packages import package_list
 from lab.places import CACHE, TREE
 from lab.rootfs import locked, squash
+from lab.spec import Release
 from lab.timeline import Timeline
 
 _INSTALL_S = 300.0
@@ -26,9 +28,10 @@ _KEPT = 8  # layers: every build of our packages makes another
 _POLICY = "#!/bin/sh\nexit 101\n"  # invoke-rc.d(8): start nothing
 
 
-def packages_in(folder: Path) -> list[Path]:
-    """The packages to install: each ``*.deb`` of *folder*."""
-    return sorted(folder.glob("*.deb"))
+def packages_in(folder: Path, release: Release) -> list[Path]:
+    """The packages to install: each ``*.deb`` of *folder*, but for one that *release* has itself."""
+    own = package_list(release)
+    return sorted(path for path in folder.glob("*.deb") if path.name.partition("_")[0] not in own)
 
 
 def layer_key(base: str, packages: Sequence[Path]) -> str:
