@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -145,6 +146,14 @@ table {family} watch {{
 	}}
 }}
 """
+
+
+@functools.cache
+def nft_queues() -> bool:
+    """Whether nft in this kernel can put packets into queues. Debian's can."""
+    rules = "table bridge probe { chain c { type filter hook prerouting priority 0; queue flags bypass to 1; }; }"
+    argv = ["nft", "--check", "-f", "-"]
+    return subprocess.run(argv, input=rules, text=True, capture_output=True, timeout=30, check=False).returncode == 0
 
 
 def watch(*taps: str) -> None:

@@ -18,7 +18,7 @@ from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
 from nfdhcpd.rules.options import RulesSettings
 from nfdhcpd.rules.wanted import DHCP4, DHCP6, NS, RS, Wanted
-from tests.unit.nfdhcpd_network import Reader, Tap, icmp6, namespace, passed, sh, udp4, udp6, watch
+from tests.unit.nfdhcpd_network import Reader, Tap, icmp6, namespace, nft_queues, passed, sh, udp4, udp6, watch
 
 pytestmark = [
     pytest.mark.host_tools,
@@ -221,6 +221,9 @@ def test_a_part_that_somebody_removed_is_missed(taps: dict[str, Tap]) -> None:
     sh("nft", "delete", "table", "bridge", "nfdhcpd")
     assert applying.state(WANTED, applying.survey()) is State.OTHER
     apply()
+    assert applying.state(WANTED, applying.survey()) is State.APPLIED
+    if nft_queues():
+        return
     sh("ip6tables", "-t", "mangle", "-D", "PREROUTING", "-j", "NFDHCPD")
     assert applying.state(WANTED, applying.survey()) is State.OTHER
     sh("ip6tables", "-t", "mangle", "-A", "PREROUTING", "-j", "NFDHCPD")
@@ -247,6 +250,9 @@ def test_iptables_alone_and_an_old_one_do_as_well(taps: dict[str, Tap], programs
 @pytest.mark.parametrize("there", [(), ("nft",), ("iptables", "iptables-save", "iptables-restore")], ids=str)
 def test_a_machine_without_the_programs(taps: dict[str, Tap], programs: Path, there: tuple[str, ...]) -> None:
     link(programs, *there)
+    if "nft" in there and nft_queues():
+        assert apply().backend is Backend.NFT
+        return
     missing = "ip6tables" if "iptables" in there else "iptables"
     with pytest.raises(CloudError) as caught:
         apply()
@@ -257,7 +263,9 @@ def test_a_machine_without_the_programs(taps: dict[str, Tap], programs: Path, th
     assert remove() == ()
 
 
-def test_bridges_that_iptables_does_not_see(taps: dict[str, Tap]) -> None:
+def test_bridges_that_iptables_does_not_see(taps: dict[str, Tap], programs: Path) -> None:
+    link(programs, *IPTABLES)
+    sh("iptables", "-t", "mangle", "-A", "PREROUTING", "-m", "physdev", "--physdev-in", "tap9")  # loads br_netfilter
     sysctl = Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables")
     sysctl.write_text("0\n", encoding="ascii")
     with pytest.raises(CloudError) as caught:
@@ -271,6 +279,23 @@ def test_bridges_that_iptables_does_not_see(taps: dict[str, Tap]) -> None:
     assert remove() == ()  # nothing was done by halves
     apply(WANTED._replace(rules=RulesSettings(("tap*",), routed=True, bridged=False)))
     sysctl.write_text("1\n", encoding="ascii")
+
+
+def test_nft_sees_bridges_without_br_netfilter(taps: dict[str, Tap]) -> None:
+    sysctls = [path for path in Path("/proc/sys/net").glob("bridge/bridge-nf-call-ip*")]
+    for path in sysctls:
+        path.write_text("0\n", encoding="ascii")
+    try:
+        if not nft_queues():
+            with pytest.raises(CloudError, match="sees nothing of taps in bridges"):
+                apply()
+            return
+        assert apply().backend is Backend.NFT
+        for name in ("dhcp4", "rs", "dhcp6"):
+            assert queued(taps["tap1"], SENT[name]) == {name: [("br0", "tap1", SENT[name][14:15])]}
+    finally:
+        for path in sysctls:
+            path.write_text("1\n", encoding="ascii")
 
 
 def test_what_nft_does_not_take_is_told_in_one_line(taps: dict[str, Tap]) -> None:
