@@ -17,7 +17,6 @@ from pathlib import Path
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.process import follow, run
 from lab import kernel
-from lab.packages import package_list
 from lab.places import CACHE, TREE
 from lab.rootfs import locked, squash
 from lab.spec import Release
@@ -29,9 +28,8 @@ _POLICY = "#!/bin/sh\nexit 101\n"  # invoke-rc.d(8): start nothing
 
 
 def packages_in(folder: Path, release: Release) -> list[Path]:
-    """The packages to install: each ``*.deb`` of *folder*, but for one that *release* has itself."""
-    own = package_list(release)
-    return sorted(path for path in folder.glob("*.deb") if path.name.partition("_")[0] not in own)
+    """The packages to install: each ``*.deb`` of *folder*, and of its folder for *release* where there is one."""
+    return sorted((*folder.glob("*.deb"), *folder.glob(f"{release}/*.deb")))
 
 
 def layer_key(base: str, packages: Sequence[Path]) -> str:

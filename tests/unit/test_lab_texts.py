@@ -104,12 +104,13 @@ def test_layer_follows_the_content_of_the_packages(tmp_path: Path) -> None:
     assert layer_key("base-x.squashfs", [one, two]) != key
 
 
-def test_a_package_that_the_release_has_itself_is_not_installed_over_it(tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "nfdhcpd_0.1.0_all.deb", tmp_path / "python3-netfilterqueue_1.1.0-0~gc12+1_amd64.deb"
-    for path in (ours, theirs):
+def test_packages_for_one_release_are_in_a_folder_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "bookworm").mkdir()
+    ours, binding = tmp_path / "nfdhcpd_0.1.0_all.deb", tmp_path / "bookworm" / "python3-netfilterqueue_1_amd64.deb"
+    for path in (ours, binding):
         path.touch()
     assert packages_in(tmp_path, Release.TRIXIE) == [ours]
-    assert packages_in(tmp_path, Release.BOOKWORM) == [ours, theirs]
+    assert packages_in(tmp_path, Release.BOOKWORM) == [binding, ours]
 
 
 def test_mounts_below_a_folder_innermost_first() -> None:
