@@ -72,13 +72,13 @@ def test_the_rules_come_back_when_others_are_loaded(lab: Lab) -> None:
     assert '"applied"' in node.run(["nfdhcpd", "rules", "show", "--json"], timeout_s=30)
 
 
-def test_settings_of_the_rules_are_taken_by_a_reload(lab: Lab) -> None:
+def test_settings_of_the_rules_are_taken_by_a_restart(lab: Lab) -> None:
     node = lab.node(2)
     node.write("/etc/ganeti-cloud/nfdhcpd.toml", '[rules]\nlinks = "routed"\n')
-    node.run(["systemctl", "reload", "nfdhcpd"], timeout_s=60)
+    node.run(["systemctl", "restart", "nfdhcpd"], timeout_s=60)
     assert "table bridge nfdhcpd" not in node.run(["nft", "list", "tables"], timeout_s=30)
     node.run(["rm", "/etc/ganeti-cloud/nfdhcpd.toml"], timeout_s=30)
-    node.run(["systemctl", "reload", "nfdhcpd"], timeout_s=60)
+    node.run(["systemctl", "restart", "nfdhcpd"], timeout_s=60)
     assert "table bridge nfdhcpd" in node.run(["nft", "list", "tables"], timeout_s=30)
 
 
