@@ -23,6 +23,7 @@ pytestmark = [
 
 BACKEND = "nft" if os.geteuid() == 0 and nft_queues() else "iptables"
 SUMMARY = "taps tap*, queues dhcp4 42, rs 143, ns 44"
+DUID = '[ipv6]\nduid = "00:04:00:01"\n'
 NO_RULES = "there are no rules: no packet reaches the daemon; see nfdhcpd rules apply\n"
 OTHER_RULES = "there are rules for other settings; see nfdhcpd rules apply"
 NOTE = "note: nft is not installed: only the daemon itself limits how much of one guest is looked at"
@@ -37,8 +38,7 @@ def network() -> Iterator[None]:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     path = tmp_path / "nfdhcpd.toml"
-    duid = 'duid = "00:04:00:01"'
-    path.write_text(f'[ipv6]\nmode = "slaac"\nrs_queue = 143\nns_queue = 44\n{duid}\n', encoding="utf-8")
+    path.write_text(f'{DUID}mode = "slaac"\nrs_queue = 143\nns_queue = 44\n', encoding="utf-8")
     return path
 
 
@@ -58,7 +58,7 @@ def test_from_nothing_and_back(site: Path) -> None:
     assert {"table inet nfdhcpd {", "table bridge nfdhcpd {"} <= set(shown)
     queue = {"nft": "queue flags bypass to 143", "iptables": "133 -j NFQUEUE --queue-num 143 --queue-bypass"}
     assert any(line.endswith(queue[BACKEND]) for line in shown)
-    site.write_text("", encoding="utf-8")
+    site.write_text(DUID, encoding="utf-8")
     assert call("show", file).splitlines()[0] == OTHER_RULES
     assert call("remove") == "rules removed\n"
     assert call("remove") == "there are no rules, nothing to do\n"
