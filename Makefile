@@ -4,8 +4,10 @@
 PYTHON := /usr/bin/python3
 VENV := .venv
 RELEASE ?= trixie
+PACKETS ?= 10000000
 # What is checked as a program of ours although its name does not say so.
-SHELL_SCRIPTS := .ci/run extstorage/archipelago/completion/archipelago os_providers/snf-image/completion/snf-image
+SHELL_SCRIPTS := .ci/run debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago \
+    nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
 
 # In tests of what a mistake in typing leads to, and a word of LVM.
 MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
@@ -17,7 +19,7 @@ SHELL := /bin/bash
 # Where a lab itself breaks, each further test would only wait for its limits.
 LAB_TESTS := GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest --maxfail=8
 
-.PHONY: help setup check test lab-bookworm lab-trixie demo deb bench clean
+.PHONY: help setup check network fuzz test lab-bookworm lab-trixie demo deb bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,13 +30,19 @@ setup: ## Install what a development machine needs (apt and pip, as root)
 check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manual pages, unit tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago os_providers/snf-image lab bench tests
-	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/check-man-pages
+	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago os_providers/snf-image nfdhcpd lab bench tests
+	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/build-netfilterqueue tools/check-man-pages
 	git ls-files -z | xargs -0 codespell --ignore-words-list=$(MISSPELT_ON_PURPOSE)
 	tools/check-man-pages
 	$(VENV)/bin/pytest tests/unit
 
-test: setup check deb ## Everything, with the lab tier on both releases of Debian
+network: setup ## Real DHCP clients in network namespaces, against the daemon of this tree
+	GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest tests/network
+
+fuzz: $(VENV)/.installed ## Show wrong packets to the DHCP server's decoders (PACKETS=10000000 each)
+	$(VENV)/bin/python -m tests.fuzz.decoders $(PACKETS)
+
+test: setup check network deb ## Everything, with the lab tier on both releases of Debian
 	$(MAKE) --no-print-directory --jobs=2 lab-bookworm lab-trixie
 	$(LAB_TESTS) -m alone --release=bookworm --release=trixie tests/lab
 

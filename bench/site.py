@@ -139,7 +139,7 @@ class Reader:
 @contextmanager
 def site(release: Release, say: Say, packages: tuple[str, ...] = ()) -> Iterator[Site]:
     """A lab of *release* with the packages in dist/ and Debian's *packages*; taken down at its end, whatever it is."""
-    if not packages_in(DEBS):
+    if not packages_in(DEBS, release):
         raise RequestError(f"there are no packages in {DEBS} to measure", hint="make deb")
     # One run at a time on this machine: the labs have one name, and two runs would measure each other.
     with locked(RUN / f"{LAB}-run.lock"), _terminated_like_interrupted():

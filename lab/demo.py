@@ -43,7 +43,7 @@ def run_demo(release: Release, say: Say, *, keep: bool = False) -> None:
 
     The lab is taken down at the end, and after a failure too, unless *keep*.
     """
-    if not packages_in(DEBS):
+    if not packages_in(DEBS, release):
         raise CloudError(f"there are no packages in {DEBS}", hint="make deb")
     spec = LabSpec(name=NAME, release=release, nodes=3, subnet=SUBNET)
     timeline = Timeline(say)

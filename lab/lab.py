@@ -141,7 +141,7 @@ class _Ascent:
     def _layers(self, debs: Path) -> list[Path]:
         """The mounted layers of a Ganeti node, the uppermost first; the last alone is the store's."""
         below = base(self.lab.spec.release, self.lab.spec.extra_packages, self.timeline)
-        packages = packages_in(debs)
+        packages = packages_in(debs, self.lab.spec.release)
         if not packages:
             self.timeline.note(f"no packages in {debs}: the nodes are plain Ganeti nodes")
         above = [layer(below, packages, self.timeline)] if packages else []

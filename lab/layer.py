@@ -19,6 +19,7 @@ from ganeti_cloud.process import follow, run
 from lab import kernel
 from lab.places import CACHE, TREE
 from lab.rootfs import locked, squash
+from lab.spec import Release
 from lab.timeline import Timeline
 
 _INSTALL_S = 300.0
@@ -26,9 +27,9 @@ _KEPT = 8  # layers: every build of our packages makes another
 _POLICY = "#!/bin/sh\nexit 101\n"  # invoke-rc.d(8): start nothing
 
 
-def packages_in(folder: Path) -> list[Path]:
-    """The packages to install: each ``*.deb`` of *folder*."""
-    return sorted(folder.glob("*.deb"))
+def packages_in(folder: Path, release: Release) -> list[Path]:
+    """The packages to install: each ``*.deb`` of *folder*, and of its folder for *release* where there is one."""
+    return sorted((*folder.glob("*.deb"), *folder.glob(f"{release}/*.deb")))
 
 
 def layer_key(base: str, packages: Sequence[Path]) -> str:

@@ -27,7 +27,7 @@ TOOLS = """systemd systemd-sysv dbus kmod procps psmisc less curl jq strace tcpd
  bash-completion dhcpcd-base"""
 
 ONLY_IN: dict[Release, str] = {
-    Release.BOOKWORM: "",
+    Release.BOOKWORM: "libnetfilter-queue1",
     Release.TRIXIE: "python3-netfilterqueue",
 }
 

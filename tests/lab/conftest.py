@@ -32,9 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    releases = [Release(release) for release in metafunc.config.getoption("--release") or [Release.TRIXIE]]
     if "lab" in metafunc.fixturenames:
-        releases = metafunc.config.getoption("--release") or [Release.TRIXIE]
-        metafunc.parametrize("lab", [Release(release) for release in releases], indirect=True, scope="session")
+        metafunc.parametrize("lab", releases, indirect=True, scope="session")
+    if "release" in metafunc.fixturenames:
+        metafunc.parametrize("release", releases)
     if "backend" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("backends")
         names = marker.args if marker else getattr(metafunc.module, "BACKENDS", ("rados",))

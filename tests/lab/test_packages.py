@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from lab.lab import DEBS, Lab
+from lab.layer import packages_in
 from tests.lab.support import Store, call
 
 pytestmark = pytest.mark.lab
@@ -33,21 +34,65 @@ def test_logs_are_aged(lab: Lab) -> None:
 
 def test_the_packages_can_be_removed_and_come_back(lab: Lab) -> None:
     node = lab.node(3)
-    packages = sorted(DEBS.glob("*.deb"))
+    packages = packages_in(DEBS, lab.spec.release)
     for path in packages:
         Store(lab).put(path)
+    assert call(node, ["nfdhcpd", "rules", "remove", "--dry-run"]).stdout != ""
     node.run(["dpkg", "--purge", *(path.name.partition("_")[0] for path in packages)], timeout_s=120)
     gone = [
         "/usr/sbin/archipelago",
         "/usr/sbin/snf-image",
+        "/usr/sbin/nfdhcpd",
         "/usr/share/ganeti/extstorage/archipelago",
         "/usr/share/ganeti/os/snf-image",
         "/usr/lib/ganeti-cloud",
         "/usr/lib/python3/dist-packages/archipelago",
         "/usr/lib/python3/dist-packages/snf_image",
+        "/usr/lib/python3/dist-packages/nfdhcpd",
         "/etc/ganeti-cloud/snf-image",
     ]
     assert [path for path in gone if call(node, ["test", "-e", path]).status == 0] == []
-    node.run(["sh", "-c", "dpkg --install /srv/shared/ganeti-*.deb"], timeout_s=120)
+    assert "nfdhcpd" not in node.run(["nft", "list", "tables"], timeout_s=30)
+    assert "NFDHCPD" not in node.run(["iptables-save"], timeout_s=30) + node.run(["ip6tables-save"], timeout_s=30)
+    node.run(["dpkg", "--install", *(f"/srv/shared/{path.name}" for path in packages)], timeout_s=120)
     assert "there is no image" in call(node, ["archipelago", "image", "info", "none"]).stderr
     assert "OK    helper machine" in call(node, ["snf-image", "check"]).stdout
+    units = ["nfdhcpd.service", "nfdhcpd-rules.service"]
+    assert node.run(["systemctl", "is-active", *units], timeout_s=30).split() == ["active", "active"]
+
+
+def test_the_rules_come_back_when_others_are_loaded(lab: Lab) -> None:
+    node = lab.node(2)
+    for verb in ("restart", "reload"):
+        node.run(["systemctl", verb, "nftables.service"], timeout_s=60)
+        assert '"applied"' in node.run(["nfdhcpd", "rules", "show", "--json"], timeout_s=30), verb
+        assert node.run(["systemctl", "is-active", "nfdhcpd"], timeout_s=30) == "active\n"
+    node.run(["systemctl", "stop", "nftables.service"], timeout_s=60)
+    node.run(["systemctl", "start", "nftables.service"], timeout_s=60)
+    assert '"applied"' in node.run(["nfdhcpd", "rules", "show", "--json"], timeout_s=30)
+
+
+def test_settings_of_the_rules_are_taken_by_a_restart(lab: Lab) -> None:
+    node = lab.node(2)
+    node.write("/etc/ganeti-cloud/nfdhcpd.toml", '[rules]\nlinks = "routed"\n')
+    node.run(["systemctl", "restart", "nfdhcpd"], timeout_s=60)
+    assert "table bridge nfdhcpd" not in node.run(["nft", "list", "tables"], timeout_s=30)
+    node.run(["rm", "/etc/ganeti-cloud/nfdhcpd.toml"], timeout_s=30)
+    node.run(["systemctl", "restart", "nfdhcpd"], timeout_s=60)
+    assert "table bridge nfdhcpd" in node.run(["nft", "list", "tables"], timeout_s=30)
+
+
+def test_the_daemon_has_the_rights_it_needs_and_no_others(lab: Lab) -> None:
+    node = lab.node(2)
+    pid = node.run(["systemctl", "show", "--property=MainPID", "--value", "nfdhcpd"], timeout_s=30).strip()
+    status = node.run(["cat", f"/proc/{pid}/status"], timeout_s=30)
+    found = dict(line.split(":\t", 1) for line in status.splitlines())
+    rights = f"{1 << 12 | 1 << 13:016x}"  # CAP_NET_ADMIN and CAP_NET_RAW, linux/capability.h
+    assert [found[name] for name in ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp")] == [rights] * 3 + [
+        "1",
+        "2",
+    ]
+    assert node.run(["stat", "--format=%U", f"/proc/{pid}"], timeout_s=30) == "nfdhcpd\n"
+    folders = ["/var/lib/nfdhcpd", "/run/nfdhcpd"]
+    said = node.run(["stat", "--format=%a %U %G", *folders], timeout_s=30)
+    assert said.splitlines() == ["2750 root nfdhcpd", "755 nfdhcpd nfdhcpd"]

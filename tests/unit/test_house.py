@@ -22,7 +22,8 @@ GROUND_FLOOR = ROOT / "ganeti_cloud"
 # Each component's folder, and the package by which it would be imported.
 SNF_IMAGE = ROOT / "os_providers" / "snf-image"
 # snf_image and snf_image_helper are the two sides of one component.
-COMPONENTS = {"archipelago": ARCHIPELAGO, "snf_image": SNF_IMAGE, "lab": ROOT / "lab"}
+NFDHCPD = ROOT / "nfdhcpd"
+COMPONENTS = {"archipelago": ARCHIPELAGO, "snf_image": SNF_IMAGE, "nfdhcpd": NFDHCPD, "lab": ROOT / "lab"}
 
 GENERATED = ("__pycache__", "build", "dist", "results")
 
@@ -144,14 +145,15 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert (changelog[1], setup_argument("version")) == (ganeti_cloud.__version__, ganeti_cloud.__version__)
 
 
-def test_every_package_of_archipelago_is_installed() -> None:
-    inits = ARCHIPELAGO.rglob("__init__.py")
-    packages = {".".join(init.parent.relative_to(ARCHIPELAGO.parent).parts) for init in inits}
-    folders = {path.parent for path in ARCHIPELAGO.rglob("*.py")}
-    assert {path.parent for path in ARCHIPELAGO.rglob("__init__.py")} == folders
+@pytest.mark.parametrize("component", [ARCHIPELAGO, NFDHCPD], ids=shown)
+def test_every_package_of_a_component_is_installed(component: Path) -> None:
+    inits = component.rglob("__init__.py")
+    packages = {".".join(init.parent.relative_to(component.parent).parts) for init in inits}
+    folders = {path.parent for path in component.rglob("*.py")}
+    assert {path.parent for path in component.rglob("__init__.py")} == folders
     named = setup_argument("packages")
     assert isinstance(named, list)
-    assert {name for name in named if name.startswith("archipelago")} == packages
+    assert {name for name in named if name.partition(".")[0] == component.name} == packages
 
 
 def setup_argument(name: str) -> object:

@@ -11,7 +11,7 @@ import pytest
 
 from lab.ceph_config import CephPlan, client_conf, make_key, make_keys, server_conf, units
 from lab.cluster import init_command, kvm_parameters, parse_members
-from lab.layer import layer_key
+from lab.layer import layer_key, packages_in
 from lab.mounts import below
 from lab.packages import base_key, package_list
 from lab.spec import Release
@@ -102,6 +102,15 @@ def test_layer_follows_the_content_of_the_packages(tmp_path: Path) -> None:
     assert layer_key("base-y.squashfs", [one, two]) != key
     two.write_bytes(b"3")
     assert layer_key("base-x.squashfs", [one, two]) != key
+
+
+def test_packages_for_one_release_are_in_a_folder_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "bookworm").mkdir()
+    ours, binding = tmp_path / "nfdhcpd_0.1.0_all.deb", tmp_path / "bookworm" / "python3-netfilterqueue_1_amd64.deb"
+    for path in (ours, binding):
+        path.touch()
+    assert packages_in(tmp_path, Release.TRIXIE) == [ours]
+    assert packages_in(tmp_path, Release.BOOKWORM) == [binding, ours]
 
 
 def test_mounts_below_a_folder_innermost_first() -> None:
