@@ -99,6 +99,12 @@ def test_registries_of_windows_can_be_read(root: Path) -> None:
         assert inside(root, ["/usr/bin/python3", "-I", "-S", "-c", f"{program}b'UTF-8', b'{kind}'))"]) != "-1\n"
 
 
+def test_passwords_of_windows_can_be_hashed(root: Path) -> None:
+    program = "from snf_image_helper.windows.account import nt_hash; print(nt_hash('').hex())"
+    said = inside(root, ["/usr/bin/python3", "-I", "-S", "-c", program])
+    assert said == "31d6cfe0d16ae931b73c59d7e0c089c0\n"
+
+
 def test_the_modules_of_each_list_are_there(root: Path) -> None:
     folder = root / contents.MODULE_FOLDER
     lists = {path.stem: path.read_text(encoding="utf-8").split() for path in folder.glob("*.list")}

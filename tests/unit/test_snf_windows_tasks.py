@@ -20,8 +20,10 @@ from snf_image_helper.tasks import (
     install_unattend,
 )
 from snf_image_helper.windows import naming, passwords
+from snf_image_helper.windows.account import nt_hash
 from snf_image_helper.windows.answer_file import DEPLOYMENT, INTERNATIONAL, OOBE, SHELL, SPECIALIZE, AnswerFile
 from snf_image_helper.windows.registry import FOLDER, close_remote_desktop
+from tests.unit.sam_oracle import hashes
 
 FIRST = "Windows/Panther/Unattend/Unattend.xml"
 SCRIPTS = "Windows/Setup/Scripts"
@@ -239,6 +241,45 @@ def test_a_user_that_is_not_there(guest: Guest) -> None:
     assert (guest.path / FIRST).read_bytes() == before
 
 
+@pytest.mark.host_tools
+def test_a_user_who_is_there_has_the_password_at_once(guest: Guest) -> None:
+    """The answer file alone would do for those that Windows makes or that are built in."""
+    job = JOB._replace(users=("Alice",))
+    install_unattend.run(guest.work(job))
+    passwords.change(guest.work(job))
+    assert guest.answers().makes_user("alice")
+    assert hashes(guest.path / FOLDER) == {
+        "Administrator": (500, "", ""),
+        "Guest": (501, "", ""),
+        "alice": (1001, "", nt_hash("ses&me").hex()),
+    }
+
+
+@pytest.mark.host_tools
+@pytest.mark.parametrize(("users", "name"), [((), "Διαχειριστής"), (("alice",), "alice")])
+def test_a_windows_that_is_not_set_up_anew(guest: Guest, users: tuple[str, ...], name: str) -> None:
+    there = (("Διαχειριστής", 500), ("alice", 1001))
+    write_registry(guest.path / FOLDER, Registry(state="IMAGE_STATE_COMPLETE", users=there))
+    passwords.change(guest.work(JOB._replace(users=users)))
+    found = {each: secret for each, (_, _, secret) in hashes(guest.path / FOLDER).items()}
+    assert found == {each: nt_hash("ses&me").hex() if each == name else "" for each, _ in there}
+    assert not (guest.path / FIRST).exists()
+
+
+def test_a_user_that_is_not_there_and_will_not_be_made(guest: Guest) -> None:
+    write_registry(guest.path / FOLDER, Registry(state="IMAGE_STATE_COMPLETE"))
+    before = (guest.path / FOLDER / "SAM").read_bytes()
+    with pytest.raises(TaskError, match="the guest has no user 'bob': name those of administrator, alice, guest in"):
+        passwords.change(guest.work(JOB._replace(users=("alice", "bob"))))
+    assert (guest.path / FOLDER / "SAM").read_bytes() == before
+
+
+def test_remote_desktop_is_not_closed_when_nothing_opens_it_again(guest: Guest) -> None:
+    with pytest.raises(TaskError, match="nothing would open Remote Desktop again, as InstallUnattend was left out"):
+        disable_remote_desktop_connections.run(guest.work(JOB))
+    assert close_remote_desktop(Root(str(guest.path))) is True
+
+
 def test_hashes_are_refused_and_keys_are_left_out(guest: Guest) -> None:
     install_unattend.run(guest.work(JOB))
     with pytest.raises(TaskError, match="Windows takes no hash of a password: give img_passwd in place of"):
@@ -252,7 +293,9 @@ def test_no_password(guest: Guest) -> None:
 
 
 def test_a_name_without_an_answer_file(guest: Guest) -> None:
-    with pytest.raises(TaskError, match="there is no answer file to write into: InstallUnattend did not run"):
+    with pytest.raises(
+        TaskError, match="there is no answer file to write into, as InstallUnattend was left out: leave"
+    ):
         naming.assign(guest.work(JOB))
 
 

@@ -54,7 +54,7 @@ PROGRAMS = (
 ALIASES = {"sh": "busybox", "vgchange": "lvm", "lvs": "lvm", "pvs": "lvm", "pvresize": "lvm", "lvextend": "lvm"}
 
 # Loaded by ctypes, or when a thread is cancelled: no program names them.
-LIBRARIES = ("libc.so.6", "libcrypt.so.1", "libgcc_s.so.1")
+LIBRARIES = ("libc.so.6", "libcrypt.so.1", "libcrypto.so.3", "libgcc_s.so.1")
 
 # iconv's, for the registries of Windows: hivex cannot open a key without them.
 CONVERSIONS = ("ISO8859-1.so", "UTF-16.so", "gconv-modules.cache")
