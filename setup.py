@@ -15,6 +15,7 @@ setup(
         "archipelago",
         "archipelago.catalogue",
         "archipelago.cli",
+        "archipelago.contract",
         "archipelago.file",
         "archipelago.ganeti",
         "archipelago.doctor",

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hivex
+
+from lab import accounts
+from lab.accounts import Form
 
 SZ, BINARY, DWORD = 1, 3, 4
 
@@ -26,7 +29,7 @@ Content = Mapping[str, Sequence[tuple[str, int, bytes]]]
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What a guest's registry says."""
+    """What a guest's registry says. *passwords* are those that users have, *old_passwords* what is kept besides."""
 
     state: str = GENERALIZED
     version: int = 10
@@ -35,12 +38,18 @@ class Registry:
     architecture: str = "AMD64"
     language: str = "el-GR"
     answer_file: str = ""
+    form: Form = Form.AES
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    old_passwords: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_registry(folder: Path, registry: Registry) -> None:
     """Make the hives SYSTEM, SOFTWARE and SAM in *folder*."""
     for name, content in (("SYSTEM", _system(registry)), ("SOFTWARE", _software(registry)), ("SAM", _sam(registry))):
         write_hive(folder / name, content)
+    for control_set in ("ControlSet001", "ControlSet002"):
+        for part, name in accounts.BOOT_PARTS.items():
+            set_class(folder / "SYSTEM", rf"{control_set}\Control\Lsa\{part}", name)
 
 
 def write_hive(path: Path, content: Content) -> None:
@@ -55,6 +64,27 @@ def write_hive(path: Path, content: Content) -> None:
         if values:
             hive.node_set_values(node, [{"key": name, "t": kind, "value": data} for name, kind, data in values])
     hive.commit(None)
+
+
+def set_class(path: Path, key: str, name: str) -> None:
+    """Give the class of *key* in the hive *path* a name, which hivex cannot do: in a page of its own."""
+    hive = hivex.Hivex(str(path))
+    node = hive.root()
+    for part in key.split("\\"):
+        node = hive.node_get_child(node, part) or 0
+    raw, content = bytearray(path.read_bytes()), name.encode("utf-16-le")
+    place = struct.unpack_from("<I", raw, 40)[0]
+    used = 8 + -(-len(content) // 8) * 8
+    page = struct.pack("<4sII20x", b"hbin", place, _PAGE) + _cell(content, used)
+    page += struct.pack("<i", _PAGE - 32 - used)
+    del raw[_PAGE + place :]
+    raw += page.ljust(_PAGE, b"\0")
+    # A node is known by where its cell is in the file.
+    struct.pack_into("<I", raw, node + 4 + 48, place + 32)
+    struct.pack_into("<H", raw, node + 4 + 74, len(content))
+    struct.pack_into("<I", raw, 40, place + _PAGE)
+    struct.pack_into("<I", raw, 508, _checksum(raw[:508]))
+    path.write_bytes(raw)
 
 
 def text(value: str) -> bytes:
@@ -78,6 +108,8 @@ def _system(registry: Registry) -> Content:
             ("OS", SZ, text("Windows_NT")),
             ("PROCESSOR_ARCHITECTURE", SZ, text(registry.architecture)),
         ]
+        content[rf"{control}\Lsa"] = [("SecureBoot", DWORD, number(1))]
+        content |= {rf"{control}\Lsa\{part}": [] for part in accounts.BOOT_PARTS}
         content[rf"{control}\MUI\UILanguages\{registry.language}"] = []
     return content
 
@@ -95,12 +127,21 @@ def _software(registry: Registry) -> Content:
 
 
 def _sam(registry: Registry) -> Content:
-    users = r"SAM\Domains\Account\Users"
-    content: dict[str, Sequence[tuple[str, int, bytes]]] = {rf"{users}\Names": []}
+    domain = r"SAM\Domains\Account"
+    content: dict[str, Sequence[tuple[str, int, bytes]]] = {
+        domain: [("F", BINARY, accounts.domain(registry.form))],
+        rf"{domain}\Users\Names": [],
+    }
     for name, relative in registry.users:
         # The type of the unnamed value is the number of the account.
-        content[rf"{users}\Names\{name}"] = [("", relative, b"")]
-        content[rf"{users}\{relative:08X}"] = [("F", BINARY, bytes(80))]
+        content[rf"{domain}\Users\Names\{name}"] = [("", relative, b"")]
+        given, old = registry.passwords.get(name), registry.old_passwords.get(name)
+        # As Windows has the two that are built in when nobody asked for them.
+        flags = accounts.NORMAL | (accounts.DISABLED | accounts.NO_PASSWORD_NEEDED if relative < 1000 else 0)
+        content[rf"{domain}\Users\{relative:08X}"] = [
+            ("F", BINARY, accounts.user_login(relative, flags)),
+            ("V", BINARY, accounts.user_secrets(registry.form, name, relative, given, old)),
+        ]
     return content
 
 
@@ -118,10 +159,14 @@ def _empty() -> bytes:
     bins = struct.pack("<4sIIQQI", b"hbin", 0, _PAGE, 0, _TIME, 0) + _cell(key, _NK) + _cell(security, _SK)
     bins += struct.pack("<i", _PAGE - used)  # a cell that is free has a positive size
     header = struct.pack("<4sIIQIIIIIII", b"regf", 1, 1, _TIME, 1, 3, 0, 1, _ROOT_AT, _PAGE, 1).ljust(508, b"\0")
+    return (header + number(_checksum(header))).ljust(_PAGE, b"\0") + bins.ljust(_PAGE, b"\0")
+
+
+def _checksum(header: bytes | bytearray) -> int:
     checksum = 0
     for (word,) in struct.iter_unpack("<I", header):
         checksum ^= word
-    return (header + number(checksum)).ljust(_PAGE, b"\0") + bins.ljust(_PAGE, b"\0")
+    return checksum
 
 
 def _cell(content: bytes, size: int) -> bytes:

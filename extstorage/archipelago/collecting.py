@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from archipelago.catalogue import removing
+from archipelago.contract.volumes import TrashRecord, VolumeRecord
 from archipelago.ganeti.usage import Usage
-from archipelago.store import Store, TrashRecord, VolumeRecord
+from archipelago.store import Store
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SHORT
 

@@ -11,12 +11,13 @@ import os
 import time
 
 from archipelago.attached import RUN_FOLDER, forget
+from archipelago.contract.openings import Opening
 from archipelago.locking import locked
 from archipelago.mapping import choosing
 from archipelago.mapping.kernel import users_of
 from archipelago.migrating import mark
 from archipelago.parameters import Settings
-from archipelago.store import Opening, Store, opened
+from archipelago.store import Store, opened
 from ganeti_cloud.errors import CloudError, StorageError
 from ganeti_cloud.process import run
 
@@ -32,8 +33,8 @@ def open_volume(volume: str, settings: Settings, *, exclusive: bool, by_mover: b
     """Have *volume* open on this node, by a mapping that the store accepts; returns whom that has fenced.
 
     A mapping that was fenced, or died, is made anew under the same device. Raises StorageError when that cannot be,
-    and what :meth:`archipelago.store.Openings.open_volume` does; also, to all but the one that moves it (*by_mover*),
-    when the volume is moving.
+    and what :meth:`archipelago.contract.openings.Openings.open_volume` does; also, to all but the one that moves it
+    (*by_mover*), when the volume is moving.
     """
     with locked(volume), opened(settings) as store:
         _mark(volume)

@@ -13,11 +13,15 @@ from pathlib import Path
 import hivex
 import pytest
 
+from ganeti_cloud.process import run
+from lab.accounts import Form
 from lab.hives import Registry
 from lab.lab import Lab
-from lab.windows_like import looked_into, make_disk
+from lab.windows_like import CONFIG, looked_into, make_disk
+from snf_image_helper.windows.account import nt_hash
 from snf_image_helper.windows.answer_file import DEPLOYMENT, OOBE, SHELL, SPECIALIZE, AnswerFile
 from tests.lab.support import Result, call
+from tests.unit import sam_oracle
 
 pytestmark = pytest.mark.lab
 
@@ -91,7 +95,10 @@ def test_windows_is_prepared_for_its_first_start(lab: Lab, image: Path, tmp_path
             script = (tree / "Windows/Setup/Scripts/snf-image.cmd").read_text()
             assert OPEN_AGAIN in script
             assert "pa'ss" not in script
+            # The partition has grown, the file system is left for that command.
             assert shutil.disk_usage(tree).total < 64 << 20
+        table = json.loads(run(["sfdisk", "--json", str(disk)], timeout_s=30))["partitiontable"]
+        assert table["partitions"][0]["size"] * 512 > 120 << 20
 
 
 def test_ntfs_grows_here_when_that_is_wished(lab: Lab, image: Path) -> None:
@@ -112,3 +119,22 @@ def test_a_windows_that_was_not_generalized_is_refused(lab: Lab, image: Path) ->
         assert "InstallUnattend: Windows would not read an answer file: its state is IMAGE_STATE_COMPLETE" in (
             result.stdout + result.stderr
         )
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_windows_that_was_not_generalized_gets_a_password_alone(lab: Lab, image: Path, form: Form) -> None:
+    registry = Registry(state="IMAGE_STATE_COMPLETE", form=form, passwords={"alice": "before", "Guest": "guest"})
+    make_disk(image, registry=registry)
+    left_out = ("InstallUnattend", "AssignHostname", "ConfigureNetwork", "DisableRemoteDesktopConnections")
+    properties = {f"EXCLUDE_TASK_{name}": "yes" for name in left_out}
+    with instance(lab, {**properties, "USERS": "Administrator Alice"}) as (result, disks):
+        assert result.status == 0, result
+        [disk] = disks.iterdir()
+        with looked_into(disk) as tree:
+            found = {name: secret for name, (_, _, secret) in sam_oracle.hashes(tree / CONFIG).items()}
+            assert found == {
+                "Administrator": nt_hash(PASSWORD).hex(),
+                "alice": nt_hash(PASSWORD).hex(),
+                "Guest": nt_hash("guest").hex(),
+            }
+            assert not (tree / "Windows/Panther/Unattend").exists()

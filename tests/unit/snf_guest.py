@@ -15,23 +15,28 @@ PLAIN_JOB = NOTHING._replace(hostname="vm1.example.com", disks=1, os_family=LINU
 
 
 class Guest:
-    """*folder* is the tree, *warnings* what was said of it so far."""
+    """*folder* is the tree, *warnings* what was said of it so far, and *ran* the programs that were asked for.
 
-    def __init__(self, folder: Path) -> None:
+    They are run, here and now, unless *runs* is false.
+    """
+
+    def __init__(self, folder: Path, *, runs: bool = True) -> None:
         self.folder = folder
         self.root = Root(str(folder))
         self.warnings: list[str] = []
+        self.ran: list[tuple[list[str], bytes]] = []
+        self._runs = runs
 
     def put(self, path: str, text: str = "") -> Path:
         """A file of the image."""
-        real = Path(f"{self.folder}{path}")
+        real = self.folder / path.lstrip("/")
         real.parent.mkdir(parents=True, exist_ok=True)
         real.write_text(text, encoding="utf-8")
         return real
 
     def link(self, path: str, target: str) -> None:
         """A symbolic link of the image."""
-        real = Path(f"{self.folder}{path}")
+        real = self.folder / path.lstrip("/")
         real.parent.mkdir(parents=True, exist_ok=True)
         real.symlink_to(target)
 
@@ -47,16 +52,18 @@ class Guest:
 
     def work(self, job: Job = PLAIN_JOB, *, cloud_init: bool = False) -> Work:
         """A deployment with the tree mounted."""
-        work = Work(job, ["/dev/null"], run, self.warnings.append)
+        work = Work(job, ["/dev/null"], self._run, self.warnings.append)
         work.family = job.os_family
         work.cloud_init = cloud_init
         work.mounted(self.root)
         return work
 
-
-def run(argv: Sequence[str], *, stdin: bytes = b"", allowed: Sequence[int] = (0,), timeout_s: float = 60.0) -> str:
-    """Like the helper's door to programs, with those of this machine."""
-    return process.run(list(argv), stdin=stdin.decode(), timeout_s=timeout_s)
+    def _run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", allowed: Sequence[int] = (0,), timeout_s: float = 60.0
+    ) -> str:
+        """Like the helper's door to programs, with those of this machine."""
+        self.ran.append((list(argv), stdin))
+        return process.run(list(argv), stdin=stdin.decode(), timeout_s=timeout_s) if self._runs else ""
 
 
 def nic(ipv4: str = "static", ipv6: str = "static", **changed: object) -> Nic:

@@ -7,8 +7,8 @@ import pytest
 
 from archipelago import collecting
 from archipelago.collecting import Finding
+from archipelago.contract.volumes import TrashRecord, VolumeRecord
 from archipelago.ganeti.usage import Usage
-from archipelago.store import TrashRecord, VolumeRecord
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 HOUR = 3600.0

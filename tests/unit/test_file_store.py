@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from archipelago.contract.openings import Opening
+from archipelago.contract.volumes import Parent, TrashRecord
 from archipelago.file import data, locks, openings, records
 from archipelago.file.layout import Layout, of_volumes, prepared
 from archipelago.file.records import Record, Saved
 from archipelago.file.store import FileStore, opened
 from archipelago.parameters import Settings
-from archipelago.store import Opening, Parent, TrashRecord
 from ganeti_cloud.errors import ConfigError, RequestError, StorageError
 from tests.unit.faketools import FakeTools
 from tests.unit.settings import SETTINGS

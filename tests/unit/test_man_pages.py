@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The manual pages say what the programs do: every command, option, key, default, parameter, limit and error."""
+"""The manual pages of every component say what its programs do: each command, option, key, default and error.
+
+What only one component has is looked at in a file of its own.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import pytest
 
+import archipelago.cli
+import archipelago.parameters
 import ganeti_cloud
-from archipelago import parameters, provider
-from archipelago.cli import cli, common
+import snf_image.cli
+import snf_image.settings
 from ganeti_cloud import config
 from tests.unit import manual
 
@@ -22,6 +28,49 @@ ROOT = Path(__file__).parents[2]
 ERRORS = {"CloudError", "ConfigError", "RequestError", "CommandError", "StorageError", "GanetiError"}
 # Sentences made of nothing but what another program or the kernel said.
 WORDLESS = 4
+
+
+class Component(NamedTuple):
+    """What a component's pages are about: the *program* with its page in section 8, the keys of its file in section 5.
+
+    Its errors are raised in *sources*, and stand in the page of the program or in the page *interface*. *pages* are
+    all of its package.
+    """
+
+    program: str
+    cli: click.Group
+    options: Sequence[config.Option]
+    interface: str
+    sources: Sequence[Path]
+    package: str
+    pages: str
+
+
+COMPONENTS = {
+    "archipelago": Component(
+        program="archipelago",
+        cli=archipelago.cli.cli,
+        options=archipelago.parameters.OPTIONS,
+        interface="archipelago-provider.7",
+        sources=[ROOT / "ganeti_cloud", ROOT / "extstorage" / "archipelago"],
+        package="ganeti-extstorage-archipelago",
+        pages="archipelago*",
+    ),
+    "snf-image": Component(
+        program="snf-image",
+        cli=snf_image.cli.cli,
+        options=snf_image.settings.OPTIONS,
+        interface="ganeti-os-snf-image.7",
+        sources=[ROOT / "os_providers" / "snf-image" / "snf_image"],
+        package="ganeti-os-snf-image",
+        pages="*snf-image*",
+    ),
+}
+
+
+@pytest.fixture(params=COMPONENTS)
+def component(request: pytest.FixtureRequest) -> Component:
+    return COMPONENTS[request.param]
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -33,65 +82,48 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
         yield path, command
 
 
-COMMANDS = dict(commands(cli, "archipelago"))
+COMMANDS = {path: command for each in COMPONENTS.values() for path, command in commands(each.cli, each.program)}
+
+
+def heading(path: str) -> str:
+    """The heading under which the command *path* is described."""
+    arguments = [parameter for parameter in COMMANDS[path].params if isinstance(parameter, click.Argument)]
+    words = (argument.metavar or str(argument.name).upper() for argument in arguments)
+    return " ".join([path, "[option...]", *words])
 
 
 def described(path: str) -> manual.Section:
-    """The part of archipelago(8) on the command *path*."""
-    sections = manual.read("archipelago.8")
-    [heading] = [heading for heading in sections if heading.startswith((f"{path} ", f"{path}["))]
-    return sections[heading]
+    """The part of the program's page on the command *path*."""
+    return manual.read(f"{path.partition(' ')[0]}.8")[heading(path)]
 
 
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_option_of_a_command_is_described_with_it(path: str) -> None:
     known = {name for parameter in COMMANDS[path].params for name in parameter.opts if name.startswith("-")}
-    written = {name for tag in described(path).tags for name in re.findall(r"-{1,2}[a-z][a-z-]*", tag)}
+    written = {name for tag in described(path).tags for name in re.findall(r"(?<!\S)-{1,2}[a-z][a-z-]*", tag)}
     assert written == known
 
 
-def test_no_command_is_described_that_is_not_there() -> None:
-    headings = [heading for heading in manual.read("archipelago.8") if heading.startswith("archipelago ")]
-    assert len(headings) == len(COMMANDS)
+def test_no_command_is_described_that_is_not_there(component: Component) -> None:
+    program = component.program
+    headings = {each for each in manual.read(f"{program}.8") if each.startswith(f"{program} ")}
+    assert headings == {heading(path) for path, _ in commands(component.cli, program)}
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_the_arguments_of_a_command_stand_in_its_heading(path: str) -> None:
-    arguments = [parameter for parameter in COMMANDS[path].params if isinstance(parameter, click.Argument)]
-    wanted = " ".join(
-        [path, "[option...]", *(argument.metavar or str(argument.name).upper() for argument in arguments)]
-    )
-    assert wanted in manual.read("archipelago.8")
-
-
-def test_the_formats_of_images_are_described() -> None:
-    [option] = [
-        parameter for parameter in COMMANDS["archipelago image import"].params if parameter.name == "format_name"
-    ]
-    assert isinstance(option.type, click.Choice)
-    assert f"--format {'|'.join(option.type.choices)}" in described("archipelago image import").tags
-
-
-def test_the_options_of_the_program_itself_are_described() -> None:
-    places = [f"--{name} {name.upper()}" for name in common.PLACE]
-    assert manual.read("archipelago.8")["OPTIONS"].tags == ["-h, --help", "--version", *places]
-
-
-def test_every_key_is_described_with_its_default_and_no_other() -> None:
-    sections = manual.read("archipelago.toml.5")
-    assert {option.section for option in parameters.OPTIONS} == {
+def test_every_key_is_described_with_its_default_and_no_other(component: Component) -> None:
+    sections = manual.read(f"{component.program}.toml.5")
+    assert {option.section for option in component.options} == {
         heading.strip("[]") for heading in sections if heading.startswith("[")
     }
     written = [
-        f"[{heading.strip('[]')}] {tag}"
+        f"{heading} {tag}"
         for heading, section in sections.items()
         if heading.startswith("[")
         for tag in section.tags
         if " = " in tag
     ]
-    shown = config.sample(parameters.OPTIONS)
-    defaults = [f"[{option.section}] {option.key} = {_default(shown, option)}" for option in parameters.OPTIONS]
-    assert written == defaults
+    shown = config.sample(component.options)
+    assert written == [f"[{each.section}] {each.key} = {_default(shown, each)}" for each in component.options]
 
 
 def _default(sample: str, option: config.Option) -> str:
@@ -100,39 +132,9 @@ def _default(sample: str, option: config.Option) -> str:
     return part.partition(f"#{option.key} = ")[2].partition("\n")[0]
 
 
-def test_every_way_to_map_is_described() -> None:
-    tags = manual.read("archipelago.toml.5")["[attach]"].tags
-    [option] = [option for option in parameters.OPTIONS if option.key == "map"]
-    assert {option.check(word) for word in tags if " = " not in word} == {"krbd", "nbd", "fuse", "auto"}
-
-
-@pytest.mark.parametrize("key", ["connect_s", "operation_s"])
-def test_the_bounds_of_a_limit_are_described(key: str) -> None:
-    [option] = [option for option in parameters.OPTIONS if option.key == key]
-    text = manual.read("archipelago.toml.5")["[limits]"].text
-    line = text.partition(f"{key} = ")[2].partition("\n")[2].partition("\n")[0]
-    found = re.search(r"; (\d+) to (\d+)\.$", line)
-    assert found is not None, line
-    low, high = int(found[1]), int(found[2])
-    assert [option.check(low), option.check(high)] == [low, high]
-    for outside in (low - 1, high + 1):
-        with pytest.raises(ValueError, match=f"from {low} to {high}"):
-            option.check(outside)
-
-
-def test_every_disk_parameter_is_described_and_no_other() -> None:
-    assert manual.read("archipelago-provider.7")["DISK PARAMETERS"].tags == list(parameters.DISK_PARAMETERS)
-
-
-def test_every_script_is_described_with_its_limit() -> None:
-    limits = {verb: f"{verb} ({limit_s:g} s)" for verb, (_, limit_s) in provider._VERBS.items()}
-    assert sorted(manual.read("archipelago-provider.7")["SCRIPTS"].tags) == sorted(limits.values())
-
-
-def sentences() -> Iterator[tuple[str, str]]:
+def sentences(component: Component) -> Iterator[tuple[str, str]]:
     """Where each error is raised, and a pattern of its words: what differs from time to time is left open."""
-    sources = [*(ROOT / "ganeti_cloud").rglob("*.py"), *(ROOT / "extstorage" / "archipelago").rglob("*.py")]
-    for path in sorted(sources):
+    for path in sorted(path for folder in component.sources for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in ERRORS:
                 continue
@@ -156,18 +158,18 @@ def _words(message: ast.expr) -> list[str]:
     return words
 
 
-SENTENCES = dict(sentences())
+SENTENCES = [
+    pytest.param(component, pattern, id=f"{name} {where}")
+    for name, component in COMPONENTS.items()
+    for where, pattern in sentences(component)
+]
 
 
-@pytest.mark.parametrize("where", SENTENCES)
-def test_every_error_has_an_entry_with_its_remedy(where: str) -> None:
-    tags = [
-        tag
-        for page in ("archipelago.8", "archipelago-provider.7")
-        for section in manual.read(page).values()
-        for tag in section.tags
-    ]
-    assert [tag for tag in tags if re.fullmatch(SENTENCES[where], tag)] != [], SENTENCES[where]
+@pytest.mark.parametrize(("component", "sentence"), SENTENCES)
+def test_every_error_has_an_entry_with_its_remedy(component: Component, sentence: str) -> None:
+    pages = (f"{component.program}.8", component.interface)
+    tags = [tag for page in pages for section in manual.read(page).values() for tag in section.tags]
+    assert [tag for tag in tags if re.fullmatch(sentence, tag)] != [], sentence
 
 
 @pytest.mark.parametrize("page", sorted(manual.FOLDER.iterdir()), ids=lambda path: path.name)
@@ -179,11 +181,6 @@ def test_a_page_names_itself_and_the_version(page: Path) -> None:
     assert title.endswith(f' "ganeti-cloud {ganeti_cloud.__version__}" "ganeti-cloud"')
 
 
-def test_every_page_is_packaged() -> None:
-    listed = (ROOT / "debian" / "ganeti-extstorage-archipelago.manpages").read_text(encoding="utf-8").split()
-    assert listed == sorted(f"docs/man/{page.name}" for page in manual.FOLDER.glob("archipelago*"))
-
-
-def test_the_sample_is_what_the_program_prints() -> None:
-    sample = ROOT / "extstorage" / "archipelago" / "archipelago.toml.sample"
-    assert sample.read_text(encoding="utf-8") == config.sample(parameters.OPTIONS)
+def test_every_page_is_packaged(component: Component) -> None:
+    listed = (ROOT / "debian" / f"{component.package}.manpages").read_text(encoding="utf-8").split()
+    assert listed == sorted(f"docs/man/{page.name}" for page in manual.FOLDER.glob(component.pages))

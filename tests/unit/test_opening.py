@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from archipelago import attached, locking, opening
+from archipelago.contract.openings import Opened
 from archipelago.mapping import choosing
 from archipelago.mapping.mapper import Mapped
 from archipelago.parameters import Settings
-from archipelago.store import Opened
 from ganeti_cloud.errors import StorageError
 from tests.unit.faketools import FakeTools
 from tests.unit.settings import SETTINGS, VOLUME

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from archipelago.contract.openings import Opening
 from archipelago.rados.openings import Entry, decode, victims
-from archipelago.store import Opening
 
 OPENING = Opening("node1.example.com", exclusive=True, since="2026-11-20T10:00:00Z")
 NODE1 = Entry("192.0.2.1", OPENING, ["192.0.2.1:0/11"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archipelago import attaching, opening, provider
-from archipelago.store import Opening
+from archipelago.contract.openings import Opening
 from tests.unit.settings import VOLUME
 
 ENV = {"VOL_NAME": VOLUME, "VOL_SIZE": "1024", "EXTP_PROVIDER": "archipelago"}

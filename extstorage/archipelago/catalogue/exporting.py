@@ -12,7 +12,7 @@ from typing import IO
 
 from archipelago.catalogue.hashing import ZEROS, ahead, walk
 from archipelago.catalogue.images import parent
-from archipelago.store import Contents
+from archipelago.contract.contents import Contents
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.image import Version
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from archipelago.store import Reader
+from archipelago.contract.contents import Reader
 from ganeti_cloud.image import BLOCK
 
 DIGEST = hashlib.sha256().digest_size

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from archipelago.store import Contents, Parent
+from archipelago.contract.contents import Contents
+from archipelago.contract.volumes import Parent
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SNAPSHOT, Image, SnapshotReference, Version, parse_origin
 from ganeti_cloud.volume import MIB

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from archipelago.catalogue import hashing, records
 from archipelago.catalogue.hashing import DIGEST, Hashes
-from archipelago.store import Content, Contents, Draft, Parent, Reader
+from archipelago.contract.contents import Content, Contents, Draft, Reader
+from archipelago.contract.volumes import Parent
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import BLOCK, SNAPSHOT, Image, SnapshotReference, Version
 

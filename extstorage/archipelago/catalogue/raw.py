@@ -14,7 +14,7 @@ from ganeti_cloud.imagefile.qemu_img import Source, unreadable
 
 
 class RawReader:
-    """The file in *source*; see :class:`archipelago.store.Reader`. Its holes are those of the file."""
+    """The file in *source*; see :class:`archipelago.contract.contents.Reader`. Its holes are those of the file."""
 
     def __init__(self, descriptor: int, source: Source) -> None:
         self._descriptor, self._source = descriptor, source

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping
 
 from archipelago.catalogue.images import missing
-from archipelago.store import Content, Contents
+from archipelago.contract.contents import Content, Contents
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import Image, Version, checked_name, checked_properties, parse_reference
 

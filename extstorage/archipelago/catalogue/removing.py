@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archipelago.catalogue import records
-from archipelago.store import Content, Contents
+from archipelago.contract.contents import Content, Contents
 from ganeti_cloud.image import Image, Version, parse_reference
 
 

@@ -12,8 +12,9 @@ from archipelago import collecting
 from archipelago.cli.common import json_option, opened_store, say, table
 from archipelago.cli.progress import Progress
 from archipelago.collecting import Finding
+from archipelago.contract.volumes import MaintainedElsewhere
 from archipelago.ganeti import usage
-from archipelago.store import MaintainedElsewhere, Store
+from archipelago.store import Store
 from ganeti_cloud.errors import CloudError, RequestError, StorageError, one_line
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -15,7 +15,8 @@ from archipelago.catalogue import exporting, hashing, importing, raw, records
 from archipelago.cli import common
 from archipelago.cli.common import json_option, shown_size
 from archipelago.cli.progress import Progress
-from archipelago.store import Reader, opened
+from archipelago.contract.contents import Reader
+from archipelago.store import opened
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import SHORT, checked_name, parse_snapshot
 from ganeti_cloud.imagefile import fetching, formats, qemu_img

@@ -10,7 +10,8 @@ import click
 from archipelago import collecting
 from archipelago.cli.common import json_option, opened_store, say, table
 from archipelago.collecting import Finding
-from archipelago.store import Store, TrashRecord
+from archipelago.contract.volumes import TrashRecord
+from archipelago.store import Store
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.volume import checked_name
 

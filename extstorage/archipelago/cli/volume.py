@@ -10,9 +10,9 @@ import click
 from archipelago import attaching
 from archipelago.cli.common import json_option, opened_store, say, settings, shown_size, snapshot_of, table
 from archipelago.cli.progress import Progress
+from archipelago.contract.volumes import Parent, VolumeRecord
 from archipelago.ganeti.guard import refuse_disk
 from archipelago.quiescing import Quiesce, quiesced
-from archipelago.store import Parent, VolumeRecord
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.volume import MIB, checked_name, checked_snapshot, instance_of
 

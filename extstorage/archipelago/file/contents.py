@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What images are made of. See :class:`archipelago.store.Contents`.
+"""What images are made of. See :class:`archipelago.contract.contents.Contents`.
 
 A content is a record among ``images/``, called ``<holder>@<sha256>``, with the hashes of its blocks beside it. All of
 its data are below volumes that were cloned without reflinks, so they stay as long as those need them.
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from archipelago.contract.contents import Content
+from archipelago.contract.volumes import Parent
 from archipelago.file import data, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named, referring, taken, waited
@@ -19,7 +21,6 @@ from archipelago.file.openings import this_host
 from archipelago.file.records import Chain, Record, Saved
 from archipelago.file.volumes import now, parent_of
 from archipelago.parameters import Settings
-from archipelago.store import Content, Parent
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.files import replace_file
 from ganeti_cloud.image import SHORT
@@ -28,7 +29,7 @@ _LOCK_S = 60.0
 
 
 class FileDraft:
-    """See :class:`archipelago.store.Draft`."""
+    """See :class:`archipelago.contract.contents.Draft`."""
 
     def __init__(self, layout: Layout, content: Content, file: str, blocks: bytes) -> None:
         self.blocks = blocks
@@ -60,7 +61,7 @@ class FileDraft:
 
 @contextmanager
 def drafted(layout: Layout, name: str, sha256: str, size: int, base: Content | None) -> Iterator[FileDraft]:
-    """See :meth:`archipelago.store.Contents.drafted`.
+    """See :meth:`archipelago.contract.contents.Contents.drafted`.
 
     Where the file system has no reflinks, *base* is copied; nothing is shared then, but what is read and sent over the
     network to the program that writes is the same.
@@ -114,7 +115,10 @@ def _writing(layout: Layout, name: str) -> Iterator[None]:
 
 
 def clone_content(settings: Settings, layout: Layout, name: str, parent: Parent, sha256: str, known: bytes) -> Content:
-    """See :meth:`archipelago.store.Contents.clone_content`: the new content is the same data by another name."""
+    """See :meth:`archipelago.contract.contents.Contents.clone_content`.
+
+    The new content is the same data by another name.
+    """
     holder, _ = parent_of(settings, parent)
     with referring(holder):
         _, saved = parent_of(settings, parent)
@@ -124,7 +128,7 @@ def clone_content(settings: Settings, layout: Layout, name: str, parent: Parent,
 
 
 def blocks(layout: Layout, content: Content) -> bytes:
-    """See :meth:`archipelago.store.Contents.blocks`."""
+    """See :meth:`archipelago.contract.contents.Contents.blocks`."""
     try:
         with open(_blocks_path(layout, content), "rb") as stream:
             return stream.read()
@@ -136,12 +140,12 @@ def blocks(layout: Layout, content: Content) -> bytes:
 
 
 def contents(layout: Layout) -> list[Content]:
-    """See :meth:`archipelago.store.Contents.contents`."""
+    """See :meth:`archipelago.contract.contents.Contents.contents`."""
     return [Content(*entry.rsplit("@", 1)) for entry in records.names(layout, "images")]
 
 
 def children(layout: Layout, content: Content) -> list[str]:
-    """See :meth:`archipelago.store.Contents.children`. A reflink needs nothing of what it was made of."""
+    """See :meth:`archipelago.contract.contents.Contents.children`. A reflink needs nothing of what it was made of."""
     record = records.read(layout, "images", _entry(content))
     if record is None:
         return []
@@ -153,7 +157,10 @@ def children(layout: Layout, content: Content) -> list[str]:
 
 
 def remove_content(layout: Layout, content: Content) -> bool:
-    """See :meth:`archipelago.store.Contents.remove_content`. It always lets go: data that are needed stay unnamed."""
+    """See :meth:`archipelago.contract.contents.Contents.remove_content`.
+
+    It always lets go: data that are needed stay unnamed.
+    """
     record = records.read(layout, "images", _entry(content))
     if record is not None:
         data.promise_removal(layout, record.files())
@@ -165,13 +172,13 @@ def remove_content(layout: Layout, content: Content) -> bool:
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """See :meth:`archipelago.store.Contents.catalogue_locked`."""
+    """See :meth:`archipelago.contract.contents.Contents.catalogue_locked`."""
     with waited(layout, "catalogue", "the catalogue", patience_s=_LOCK_S):
         yield
 
 
 def sweep(layout: Layout) -> None:
-    """See :meth:`archipelago.store.Contents.sweep_contents`."""
+    """See :meth:`archipelago.contract.contents.Contents.sweep_contents`."""
     data.collect(layout)
     stored = {f"{entry}.blocks" for entry in records.names(layout, "images")}
     for name in os.listdir(layout.path("images")):
@@ -180,7 +187,7 @@ def sweep(layout: Layout) -> None:
 
 
 def swap(layout: Layout, name: str, old: str | None, new: str | None) -> bool:
-    """See :meth:`archipelago.store.Contents.swap_record`."""
+    """See :meth:`archipelago.contract.contents.Contents.swap_record`."""
     path = Path(layout.path("catalogue", f"{name}.json"))
     with named(layout, name):
         if catalogued(layout, name) != old:
@@ -193,7 +200,7 @@ def swap(layout: Layout, name: str, old: str | None, new: str | None) -> bool:
 
 
 def catalogued(layout: Layout, name: str) -> str | None:
-    """See :meth:`archipelago.store.Contents.record`."""
+    """See :meth:`archipelago.contract.contents.Contents.record`."""
     try:
         with open(layout.path("catalogue", f"{name}.json"), encoding="utf-8") as stream:
             return stream.read()
@@ -202,7 +209,7 @@ def catalogued(layout: Layout, name: str) -> str | None:
 
 
 def catalogue(layout: Layout) -> dict[str, str]:
-    """See :meth:`archipelago.store.Contents.records`."""
+    """See :meth:`archipelago.contract.contents.Contents.records`."""
     names = [name.removesuffix(".json") for name in sorted(os.listdir(layout.path("catalogue"))) if name[0] != "."]
     found = {name: catalogued(layout, name) for name in names}
     return {name: text for name, text in found.items() if text is not None}

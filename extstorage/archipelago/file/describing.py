@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 
+from archipelago.contract.volumes import VolumeRecord
 from archipelago.file import data, openings
 from archipelago.file.layout import Layout
 from archipelago.file.snapshots import clones
 from archipelago.file.volumes import require
-from archipelago.store import VolumeRecord
 
 
 def describe(layout: Layout, name: str) -> VolumeRecord:
-    """See :meth:`archipelago.store.Volumes.describe`.
+    """See :meth:`archipelago.contract.volumes.Volumes.describe`.
 
     What a reflink shares counts as used, as it does for `du`: the file system does not say it in one number.
     """

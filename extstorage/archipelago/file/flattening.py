@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 
+from archipelago.contract.volumes import Progress
 from archipelago.file import data, openings, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named
 from archipelago.file.records import Record
 from archipelago.file.volumes import require
-from archipelago.store import Progress
 from ganeti_cloud.errors import StorageError
 from ganeti_cloud.process import follow
 
@@ -19,7 +19,7 @@ _PERCENT = re.compile(r"\(\s*(\d+(?:\.\d+)?)/100%\)")
 
 
 def flatten(layout: Layout, name: str, progress: Progress) -> None:
-    """See :meth:`archipelago.store.Volumes.flatten`.
+    """See :meth:`archipelago.contract.volumes.Volumes.flatten`.
 
     One that is attached nowhere becomes a raw file, which several nodes can attach. An overlay that is in use stays
     what it is, with all data in it; raises StorageError when that is on another node than this.

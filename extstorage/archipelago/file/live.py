@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from archipelago.contract.volumes import Progress
 from archipelago.file import data
 from archipelago.file.layout import Layout
 from archipelago.file.records import Chain
 from archipelago.file.serving import drive
 from archipelago.mapping.fuse import FuseLoop
-from archipelago.store import Progress
 from ganeti_cloud.errors import StorageError
 from ganeti_cloud.process import run
 from ganeti_cloud.qmp import Client, Refused, monitor

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What has to be done in the shared folder from time to time. See :class:`archipelago.store.Maintenance`."""
+"""What has to be done in the shared folder from time to time. See :class:`archipelago.contract.volumes.Maintenance`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from archipelago.contract.volumes import MaintainedElsewhere
 from archipelago.file import data, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named, taken
-from archipelago.store import MaintainedElsewhere
 
 
 @contextmanager
 def maintaining(layout: Layout) -> Iterator[None]:
-    """See :meth:`archipelago.store.Maintenance.maintaining`."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.maintaining`."""
     path = layout.path("locks", "maintaining")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     lock = taken(path)
@@ -31,7 +31,7 @@ def maintaining(layout: Layout) -> Iterator[None]:
 
 
 def too_deep(layout: Layout, max_depth: int) -> list[str]:
-    """See :meth:`archipelago.store.Maintenance.too_deep`."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.too_deep`."""
     deep = []
     for name in records.names(layout, "volumes"):
         record = records.read(layout, "volumes", name)
@@ -41,7 +41,7 @@ def too_deep(layout: Layout, max_depth: int) -> list[str]:
 
 
 def sweep(layout: Layout, name: str) -> None:
-    """See :meth:`archipelago.store.Maintenance.sweep`."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.sweep`."""
     with named(layout, name):
         records.forget_drafts(layout, "volumes", name)
     data.collect(layout)

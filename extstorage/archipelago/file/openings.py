@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from archipelago.contract.openings import Opened, Opening
 from archipelago.file.layout import Layout
 from archipelago.file.locks import is_held, named, taken
-from archipelago.store import Opened, Opening
 from ganeti_cloud.errors import StorageError
 from ganeti_cloud.files import replace_file
 
@@ -46,7 +46,7 @@ def attached(layout: Layout, volume: str) -> list[str]:
 
 
 def openings(layout: Layout, volume: str) -> list[Opening]:
-    """See :meth:`archipelago.store.Openings.openings`."""
+    """See :meth:`archipelago.contract.openings.Openings.openings`."""
     found = []
     for host in _hosts(layout, volume, "json"):
         try:
@@ -58,7 +58,7 @@ def openings(layout: Layout, volume: str) -> list[Opening]:
 
 
 def open_volume(layout: Layout, volume: str, *, exclusive: bool) -> Opened:
-    """See :meth:`archipelago.store.Openings.open_volume`.
+    """See :meth:`archipelago.contract.openings.Openings.open_volume`.
 
     A node whose lock is free is dead, or the file system has taken the lock from it: it is fenced by that. One that is
     alive cannot be fenced.
@@ -98,7 +98,7 @@ def close_volume(layout: Layout, volume: str) -> None:
 
 
 def drop_strangers(layout: Layout, volume: str) -> None:
-    """See :meth:`archipelago.store.Moves.drop_strangers`: the mappings of other nodes do not count any more.
+    """See :meth:`archipelago.contract.openings.Moves.drop_strangers`. The mappings of other nodes do not count then.
 
     The daemon of such a mapping goes on with files that nothing names, until that node detaches the volume.
     """

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading what does not change any more: a content, or a snapshot. See :class:`archipelago.store.Reader`."""
+"""Reading what does not change any more: a content, or a snapshot.
+
+See :class:`archipelago.contract.contents.Reader`.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import NamedTuple
 
+from archipelago.contract.volumes import Parent
 from archipelago.file.data import format_of
 from archipelago.file.layout import Layout
 from archipelago.file.locks import referring
 from archipelago.file.records import Saved
 from archipelago.file.volumes import parent_of
 from archipelago.parameters import Settings
-from archipelago.store import Parent
 from ganeti_cloud.process import run
 
 _MAP_S = 600.0
@@ -33,8 +36,11 @@ class Piece(NamedTuple):
 
 
 class FileReader:
-    """See :class:`archipelago.store.Reader`. Every overlay was written by QEMU, uncompressed, so that each byte of the
-    disk is a byte of some file of the chain; `qemu-img map` tells of which."""
+    """See :class:`archipelago.contract.contents.Reader`.
+
+    Every overlay was written by QEMU, uncompressed, so that each byte of the disk is a byte of some file of the chain;
+    `qemu-img map` tells of which.
+    """
 
     def __init__(self, size: int, pieces: list[Piece]) -> None:
         self.size = size
@@ -66,7 +72,7 @@ def _read(piece: Piece, at: int, length: int) -> bytes:
 
 @contextmanager
 def reading(settings: Settings, parent: Parent) -> Iterator[FileReader]:
-    """See :meth:`archipelago.store.Contents.reading`."""
+    """See :meth:`archipelago.contract.contents.Contents.reading`."""
     layout, saved = parent_of(settings, parent)
     with ExitStack() as files:
         with referring(layout):  # what is open stays readable, whoever removes it
@@ -92,7 +98,7 @@ def _pieces(layout: Layout, saved: Saved, descriptors: list[int]) -> Iterator[Pi
 
 @contextmanager
 def shown(settings: Settings, parent: Parent) -> Iterator[list[str]]:
-    """See :meth:`archipelago.store.Contents.shown`: what is open stays readable, whoever removes it."""
+    """See :meth:`archipelago.contract.contents.Contents.shown`: what is open stays readable, whoever removes it."""
     layout, _ = parent_of(settings, parent)
     with referring(layout):
         layout, saved = parent_of(settings, parent)

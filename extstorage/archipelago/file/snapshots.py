@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Snapshots that a person takes. See :class:`archipelago.store.Snapshots`.
+"""Snapshots that a person takes. See :class:`archipelago.contract.volumes.Snapshots`.
 
 A snapshot is an entry in the record of its volume, with the chain of the data that it holds.
 """
 
 from __future__ import annotations
 
+from archipelago.contract.volumes import SnapshotRecord
 from archipelago.file import data, openings, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named, referring
 from archipelago.file.moments import moment
 from archipelago.file.records import Saved
 from archipelago.file.volumes import now, require
-from archipelago.store import SnapshotRecord
 from ganeti_cloud.errors import RequestError
 
 
 def take(layout: Layout, volume: str, name: str) -> None:
-    """See :meth:`archipelago.store.Snapshots.take_snapshot`."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.take_snapshot`."""
     with named(layout, volume):
         record = require(layout, volume)
         if record.snapshot(name):
@@ -33,7 +33,7 @@ def take(layout: Layout, volume: str, name: str) -> None:
 
 
 def listed(layout: Layout, volume: str) -> list[SnapshotRecord]:
-    """See :meth:`archipelago.store.Snapshots.snapshots`."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.snapshots`."""
     record = require(layout, volume)
     return [
         SnapshotRecord(volume, saved.name, saved.size, saved.taken, clones(layout, volume, [saved]))
@@ -56,7 +56,7 @@ def clones(layout: Layout, volume: str, snapshots: list[Saved] | tuple[Saved, ..
 
 
 def roll_back(layout: Layout, volume: str, name: str) -> None:
-    """See :meth:`archipelago.store.Snapshots.roll_back`. It is one step: there is no moment of a mixture."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.roll_back`. It is one step: there is no moment of a mixture."""
     with named(layout, volume):
         record = require(layout, volume)
         saved = record.snapshot(name)
@@ -73,7 +73,7 @@ def roll_back(layout: Layout, volume: str, name: str) -> None:
 
 
 def remove(layout: Layout, volume: str, name: str) -> bool:
-    """See :meth:`archipelago.store.Snapshots.remove_snapshot`. Data that others need stay until they go."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.remove_snapshot`. Data that others need stay until they go."""
     with named(layout, volume):
         record = records.read(layout, "volumes", volume)
         saved = record and record.snapshot(name)

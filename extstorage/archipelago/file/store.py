@@ -7,29 +7,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
+from archipelago.contract.contents import Content, Draft, Reader
+from archipelago.contract.openings import Opened, Opening
+from archipelago.contract.volumes import Parent, Progress, Removal, SnapshotRecord, TrashRecord, VolumeRecord
 from archipelago.file import openings, volumes
 from archipelago.file.layout import Layout, of_images, of_volumes, prepared
 from archipelago.file.words import explained
 from archipelago.parameters import Settings
-from archipelago.store import (
-    Content,
-    Draft,
-    Opened,
-    Opening,
-    Parent,
-    Progress,
-    Reader,
-    Removal,
-    SnapshotRecord,
-    TrashRecord,
-    VolumeRecord,
-)
 
 # The imports within the methods are late because Ganeti's scripts need few of these modules.
 
 
 class FileStore:
-    """See the protocols in :mod:`archipelago.store`."""
+    """See the protocols in :mod:`archipelago.contract`."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Volumes that were removed and can be brought back. See :class:`archipelago.store.Trash`.
+"""Volumes that were removed and can be brought back. See :class:`archipelago.contract.volumes.Trash`.
 
 A record that goes to the trash, or comes back, is renamed as the last step; until then it is where it was.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 import os
 
+from archipelago.contract.volumes import TrashRecord
 from archipelago.file import data, openings, records
 from archipelago.file.layout import Layout
 from archipelago.file.locks import named
 from archipelago.file.records import Record
 from archipelago.file.snapshots import clones
 from archipelago.file.volumes import drop, now
-from archipelago.store import TrashRecord
 from ganeti_cloud.errors import RequestError, StorageError
 
 
@@ -35,7 +35,7 @@ def put(layout: Layout, name: str, keep_days: int) -> bool:
 
 
 def listed(layout: Layout) -> list[TrashRecord]:
-    """See :meth:`archipelago.store.Trash.trashed`."""
+    """See :meth:`archipelago.contract.volumes.Trash.trashed`."""
     found = []
     for entry in records.names(layout, "trash"):
         record = records.read(layout, "trash", entry)
@@ -48,7 +48,7 @@ def listed(layout: Layout) -> list[TrashRecord]:
 
 
 def restore(layout: Layout, entry: TrashRecord) -> None:
-    """See :meth:`archipelago.store.Trash.restore`."""
+    """See :meth:`archipelago.contract.volumes.Trash.restore`."""
     with named(layout, entry.name):
         record = records.read(layout, "trash", entry.id)
         if record is None:
@@ -70,7 +70,7 @@ def restore(layout: Layout, entry: TrashRecord) -> None:
 
 
 def purge(layout: Layout, entry: TrashRecord) -> bool:
-    """See :meth:`archipelago.store.Trash.purge`."""
+    """See :meth:`archipelago.contract.volumes.Trash.purge`."""
     with named(layout, entry.name):
         record = records.read(layout, "trash", entry.id)
         if record is None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Volumes: what the verbs do in the shared folder. Sizes are in bytes. See :class:`archipelago.store.Volumes`."""
+"""Volumes: what the verbs do in the shared folder. Sizes are in bytes.
+
+See :class:`archipelago.contract.volumes.Volumes`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ import os
 import time
 
 from archipelago.catalogue import images
+from archipelago.contract.volumes import Parent
 from archipelago.file import data, openings, records
 from archipelago.file.layout import Layout, of_images, of_volumes, prepared
 from archipelago.file.locks import is_held, named, referring
 from archipelago.file.moments import moment
 from archipelago.file.records import Record, Saved
 from archipelago.parameters import Settings
-from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.volume import MIB, instance_of
 
@@ -54,7 +57,7 @@ def parent_of(settings: Settings, parent: Parent) -> tuple[Layout, Saved]:
 
 
 def create(settings: Settings, name: str, size: int, parent: Parent | None, cluster: str) -> None:
-    """See :meth:`archipelago.store.Volumes.create`.
+    """See :meth:`archipelago.contract.volumes.Volumes.create`.
 
     A volume that exists is refused: Ganeti's recreate-disks does not remove it first, and what it holds is not ours to
     drop.
@@ -106,19 +109,19 @@ def grow(layout: Layout, name: str, size: int) -> None:
 
 
 def set_owner(layout: Layout, name: str, text: str) -> None:
-    """See :meth:`archipelago.store.Volumes.set_metadata`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.set_metadata`."""
     with named(layout, name):
         records.write(layout, "volumes", require(layout, name)._replace(owner=text))
 
 
 def moving(layout: Layout, name: str) -> str:
-    """See :meth:`archipelago.store.Moves.moving`."""
+    """See :meth:`archipelago.contract.openings.Moves.moving`."""
     record = records.read(layout, "volumes", name)
     return "" if record is None else record.moving
 
 
 def set_moving(layout: Layout, name: str, text: str) -> None:
-    """See :meth:`archipelago.store.Moves.set_moving`."""
+    """See :meth:`archipelago.contract.openings.Moves.set_moving`."""
     with named(layout, name):
         record = require(layout, name) if text else records.read(layout, "volumes", name)
         if record is not None and record.moving != text:
@@ -126,7 +129,7 @@ def set_moving(layout: Layout, name: str, text: str) -> None:
 
 
 def copy_for_export(settings: Settings, name: str, copy: str) -> None:
-    """See :meth:`archipelago.store.Volumes.copy_for_export`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.copy_for_export`."""
     layout = prepared(of_volumes(settings))
     require(layout, name)
     remove(layout, copy)
@@ -143,7 +146,7 @@ def copy_for_export(settings: Settings, name: str, copy: str) -> None:
 
 
 def rename(layout: Layout, name: str, new: str, cluster: str = "") -> None:
-    """See :meth:`archipelago.store.Volumes.rename`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.rename`."""
     with named(layout, name, new):
         record = records.read(layout, "volumes", name)
         there = records.read(layout, "volumes", new)
@@ -158,7 +161,7 @@ def rename(layout: Layout, name: str, new: str, cluster: str = "") -> None:
 
 
 def adopt(layout: Layout, old: str, name: str, size: int, cluster: str) -> None:
-    """See :meth:`archipelago.store.Volumes.adopt`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.adopt`."""
     record = records.read(layout, "volumes", old)
     if record is not None:
         held = data.size_of(layout.data(record.chain[0]))
@@ -197,7 +200,7 @@ def drop(layout: Layout, kind: str, record: Record, name: str) -> None:
 
 
 def leftovers(layout: Layout, older_s: float) -> list[str]:
-    """See :meth:`archipelago.store.Maintenance.leftovers`."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.leftovers`."""
     found = set()
     for entry in os.listdir(layout.path("making")):
         path = layout.path("making", entry)

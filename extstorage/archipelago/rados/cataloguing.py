@@ -19,7 +19,7 @@ _WAIT_S = 120.0
 
 @contextmanager
 def locked(cluster: Cluster) -> Iterator[None]:
-    """See :meth:`archipelago.store.Contents.catalogue_locked`."""
+    """See :meth:`archipelago.contract.contents.Contents.catalogue_locked`."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locks.held(cluster.image_pool, OBJECT, _LOCK, _WAIT_S))

@@ -18,9 +18,10 @@ import rados
 import rbd
 
 from archipelago.catalogue import images
+from archipelago.contract.contents import Content
+from archipelago.contract.volumes import Parent
 from archipelago.rados.cluster import Cluster, holders, host_of
 from archipelago.rados.publishing import discard_unfinished, exists, rename, unfinished
-from archipelago.store import Content, Parent
 from ganeti_cloud.errors import RequestError
 from ganeti_cloud.image import BLOCK, PREFIX, SHORT
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
@@ -34,7 +35,7 @@ def line_name(name: str, sha256: str) -> str:
 
 
 def contents(cluster: Cluster) -> list[Content]:
-    """See :meth:`archipelago.store.Contents.contents`."""
+    """See :meth:`archipelago.contract.contents.Contents.contents`."""
     found = []
     for line in _lines(cluster):
         if not line.endswith(UNFINISHED_SUFFIX):
@@ -63,7 +64,7 @@ def snapshots(image: rbd.Image) -> list[str]:
 
 
 def children(cluster: Cluster, content: Content) -> list[str]:
-    """See :meth:`archipelago.store.Contents.children`."""
+    """See :meth:`archipelago.contract.contents.Contents.children`."""
     try:
         with rbd.Image(cluster.image_pool, content.holder, content.snapshot, read_only=True) as image:
             return sorted(_shown(cluster, child) for child in image.list_children2())
@@ -79,7 +80,7 @@ def _shown(cluster: Cluster, child: dict[str, str]) -> str:
 
 
 def clone(cluster: Cluster, name: str, parent: Parent, sha256: str, blocks: bytes) -> Content:
-    """See :meth:`archipelago.store.Contents.clone_content`."""
+    """See :meth:`archipelago.contract.contents.Contents.clone_content`."""
     pool = cluster.image_pool
     line = line_name(name, sha256)
     discard_draft(cluster, line)
@@ -107,7 +108,7 @@ def take(cluster: Cluster, image: rbd.Image, content: Content, blocks: bytes) ->
 
 
 def remove(cluster: Cluster, content: Content) -> bool:
-    """See :meth:`archipelago.store.Contents.remove_content`."""
+    """See :meth:`archipelago.contract.contents.Contents.remove_content`."""
     pool = cluster.image_pool
     if not exists(pool, content.holder):
         return True
@@ -150,7 +151,7 @@ def roll_back(image: rbd.Image, newest: str) -> None:
 
 
 def sweep(cluster: Cluster) -> None:
-    """See :meth:`archipelago.store.Contents.sweep_contents`."""
+    """See :meth:`archipelago.contract.contents.Contents.sweep_contents`."""
     for line in _lines(cluster):
         if holders(cluster.image_pool, line):
             continue
@@ -207,7 +208,7 @@ def write_blocks(cluster: Cluster, content: Content, blocks: bytes) -> None:
 
 
 def read_blocks(cluster: Cluster, content: Content) -> bytes:
-    """See :meth:`archipelago.store.Contents.blocks`."""
+    """See :meth:`archipelago.contract.contents.Contents.blocks`."""
     pieces: list[bytes] = []
     while not pieces or len(pieces[-1]) == BLOCK:
         try:
@@ -229,7 +230,7 @@ def _gone(content: Content) -> RequestError:
 
 
 class RadosReader:
-    """See :class:`archipelago.store.Reader`."""
+    """See :class:`archipelago.contract.contents.Reader`."""
 
     def __init__(self, image: rbd.Image) -> None:
         self._image = image
@@ -248,7 +249,7 @@ class RadosReader:
 
 @contextmanager
 def reading(cluster: Cluster, parent: Parent) -> Iterator[RadosReader]:
-    """See :meth:`archipelago.store.Contents.reading`."""
+    """See :meth:`archipelago.contract.contents.Contents.reading`."""
     pool = cluster.image_pool if parent.of_image else cluster.pool
     try:
         image = rbd.Image(pool, parent.holder, parent.snapshot, read_only=True)
@@ -260,7 +261,10 @@ def reading(cluster: Cluster, parent: Parent) -> Iterator[RadosReader]:
 
 @contextmanager
 def shown(cluster: Cluster, parent: Parent) -> Iterator[list[str]]:
-    """See :meth:`archipelago.store.Contents.shown`. QEMU's driver rbd finds keyrings by itself in a file name alone."""
+    """See :meth:`archipelago.contract.contents.Contents.shown`.
+
+    QEMU's driver rbd finds keyrings by itself in a file name alone.
+    """
     with reading(cluster, parent):
         settings = cluster.settings
         if parent.of_image:

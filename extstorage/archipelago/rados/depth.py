@@ -11,11 +11,11 @@ from __future__ import annotations
 import rados
 import rbd
 
+from archipelago.contract.volumes import Progress
 from archipelago.rados import metadata
 from archipelago.rados.cluster import Cluster, explained
 from archipelago.rados.metadata import DEPTH_KEY, MAP_KEY, image_name
 from archipelago.rados.volumes import DEEP_OBJECT, opened
-from archipelago.store import Progress
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
 
 _OBJECT_MAP = rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
@@ -25,7 +25,10 @@ _MOST = 1000
 
 
 def too_deep(cluster: Cluster) -> list[str]:
-    """See :meth:`archipelago.store.Maintenance.too_deep`. What need not be on the list any more is taken off it."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.too_deep`.
+
+    What need not be on the list any more is taken off it.
+    """
     found = []
     for identity in _listed(cluster.pool):
         name = image_name(cluster.pool, identity)
@@ -40,7 +43,7 @@ def too_deep(cluster: Cluster) -> list[str]:
 
 
 def flatten(cluster: Cluster, name: str, progress: Progress) -> None:
-    """See :meth:`archipelago.store.Volumes.flatten`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.flatten`."""
 
     def on_progress(done: int, total: int) -> int:
         progress(100 * done / total if total else 100)

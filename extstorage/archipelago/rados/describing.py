@@ -8,18 +8,18 @@ import time
 import rados
 import rbd
 
+from archipelago.contract.volumes import VolumeRecord
 from archipelago.rados import metadata, snapshots
 from archipelago.rados.cluster import Cluster, holders
 from archipelago.rados.metadata import ADOPTED_KEY, CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
 from archipelago.rados.publishing import discard_unfinished, unfinished
 from archipelago.rados.volumes import missing, openers
-from archipelago.store import VolumeRecord
 from ganeti_cloud.image import PREFIX
 from ganeti_cloud.volume import UNFINISHED_SUFFIX
 
 
 def names(cluster: Cluster) -> list[str]:
-    """See :meth:`archipelago.store.Volumes.names`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.names`."""
     return sorted(name for name in _listed(cluster) if not name.endswith(UNFINISHED_SUFFIX))
 
 
@@ -28,7 +28,7 @@ def _listed(cluster: Cluster) -> list[str]:
 
 
 def describe(cluster: Cluster, name: str) -> VolumeRecord:
-    """See :meth:`archipelago.store.Volumes.describe`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.describe`."""
     pool = cluster.pool
     try:
         with rbd.Image(pool, name, read_only=True) as image:
@@ -75,7 +75,7 @@ def _has_parent(image: rbd.Image) -> bool:
 
 
 def leftovers(cluster: Cluster, older_s: float) -> list[str]:
-    """See :meth:`archipelago.store.Maintenance.leftovers`."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.leftovers`."""
     drafts = sorted(name for name in _listed(cluster) if name.endswith(UNFINISHED_SUFFIX))
     return [
         name.removesuffix(UNFINISHED_SUFFIX)
@@ -93,6 +93,6 @@ def _age_s(pool: rados.Ioctx, name: str) -> float:
 
 
 def sweep(cluster: Cluster, name: str) -> None:
-    """See :meth:`archipelago.store.Maintenance.sweep`."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.sweep`."""
     if image_id(cluster.pool, unfinished(name)) is not None:
         discard_unfinished(cluster, cluster.pool, name)

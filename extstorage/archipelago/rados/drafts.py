@@ -14,11 +14,11 @@ from contextlib import contextmanager
 import rados
 import rbd
 
+from archipelago.contract.contents import Content
 from archipelago.rados import contents
 from archipelago.rados.cataloguing import locked
 from archipelago.rados.cluster import Cluster
 from archipelago.rados.publishing import exists, rename, unfinished
-from archipelago.store import Content
 from ganeti_cloud.image import BLOCK
 
 # Blocks of 4 MiB: enough to keep some OSDs busy, and no more than 32 MiB of memory.
@@ -27,7 +27,10 @@ _ORDER = BLOCK.bit_length() - 1
 
 
 class RadosDraft:
-    """See :class:`archipelago.store.Draft`. *publish* is the name to rename to, None when it has its name."""
+    """See :class:`archipelago.contract.contents.Draft`.
+
+    *publish* is the name to rename to, None when it has its name.
+    """
 
     def __init__(self, cluster: Cluster, image: rbd.Image, content: Content, blocks: bytes, publish: bool) -> None:
         self.blocks = blocks
@@ -74,7 +77,7 @@ def _ignore(_completion: rbd.Completion) -> None:
 
 @contextmanager
 def drafted(cluster: Cluster, name: str, sha256: str, size: int, base: Content | None) -> Iterator[RadosDraft]:
-    """See :meth:`archipelago.store.Contents.drafted`."""
+    """See :meth:`archipelago.contract.contents.Contents.drafted`."""
     with locked(cluster):
         image, content, newest = _opened(cluster, name, sha256, size, base)
     draft = None

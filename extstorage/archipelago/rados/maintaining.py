@@ -8,17 +8,20 @@ from contextlib import ExitStack, contextmanager
 
 import rados
 
+from archipelago.contract.volumes import MaintainedElsewhere
 from archipelago.rados import locks
 from archipelago.rados.cluster import Cluster
 from archipelago.rados.volumes import DEEP_OBJECT
-from archipelago.store import MaintainedElsewhere
 
 _LOCK = "maintenance"
 
 
 @contextmanager
 def maintaining(cluster: Cluster) -> Iterator[None]:
-    """See :meth:`archipelago.store.Maintenance.maintaining`. At worst two nodes do what can be done twice."""
+    """See :meth:`archipelago.contract.volumes.Maintenance.maintaining`.
+
+    At worst two nodes do what can be done twice.
+    """
     with ExitStack() as stack:
         try:
             stack.enter_context(locks.held(cluster.pool, DEEP_OBJECT, _LOCK))

@@ -19,7 +19,7 @@ _FENCE_S = 3600
 
 
 def moving(cluster: Cluster, name: str) -> str:
-    """See :meth:`archipelago.store.Moves.moving`."""
+    """See :meth:`archipelago.contract.openings.Moves.moving`."""
     try:
         return cluster.pool.get_xattr(f"rbd_id.{name}", _KEY).decode()
     except (rados.ObjectNotFound, rados.NoData):
@@ -27,7 +27,7 @@ def moving(cluster: Cluster, name: str) -> str:
 
 
 def set_moving(cluster: Cluster, name: str, text: str) -> None:
-    """See :meth:`archipelago.store.Moves.set_moving`."""
+    """See :meth:`archipelago.contract.openings.Moves.set_moving`."""
     if text:
         check(cluster, name)
         cluster.pool.set_xattr(f"rbd_id.{name}", _KEY, text.encode())
@@ -39,7 +39,7 @@ def set_moving(cluster: Cluster, name: str, text: str) -> None:
 
 
 def drop_strangers(cluster: Cluster, name: str) -> None:
-    """See :meth:`archipelago.store.Moves.drop_strangers`."""
+    """See :meth:`archipelago.contract.openings.Moves.drop_strangers`."""
     for address in holders(cluster.pool, name):
         if host_of(address) != cluster.host:
             cluster.evict(address, _FENCE_S)

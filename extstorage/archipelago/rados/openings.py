@@ -19,10 +19,10 @@ from typing import NamedTuple
 import rados
 import rbd
 
+from archipelago.contract.openings import Opened, Opening
 from archipelago.rados import volumes
 from archipelago.rados.cluster import Cluster, errno_of, holders, host_of
 from archipelago.rados.volumes import OPENING
-from archipelago.store import Opened, Opening
 from ganeti_cloud.errors import StorageError
 
 # A client that was out of reach for all of this time would not learn that it was fenced. Each fenced client is an entry
@@ -64,12 +64,12 @@ def victims(others: Iterable[Entry], watching: Iterable[str], owners: Iterable[s
 
 
 def openings(cluster: Cluster, name: str) -> list[Opening]:
-    """See :meth:`archipelago.store.Openings.openings`."""
+    """See :meth:`archipelago.contract.openings.Openings.openings`."""
     return [entry.opening for entry in _entries(cluster, name)]
 
 
 def open_volume(cluster: Cluster, name: str, *, exclusive: bool) -> Opened:
-    """See :meth:`archipelago.store.Openings.open_volume`."""
+    """See :meth:`archipelago.contract.openings.Openings.open_volume`."""
     for _ in range(_TRIES):
         entries = _entries(cluster, name)
         version = cluster.pool.get_last_version()
@@ -88,7 +88,7 @@ def open_volume(cluster: Cluster, name: str, *, exclusive: bool) -> Opened:
 
 
 def renew(cluster: Cluster, name: str) -> bool:
-    """See :meth:`archipelago.store.Openings.renew_opening`."""
+    """See :meth:`archipelago.contract.openings.Openings.renew_opening`."""
     for _ in range(_TRIES):
         kept = [entry.opening for entry in _entries(cluster, name) if entry.address == cluster.host]
         version = cluster.pool.get_last_version()
@@ -100,7 +100,7 @@ def renew(cluster: Cluster, name: str) -> bool:
 
 
 def close_volume(cluster: Cluster, name: str) -> None:
-    """See :meth:`archipelago.store.Openings.close_volume`."""
+    """See :meth:`archipelago.contract.openings.Openings.close_volume`."""
     try:
         cluster.pool.rm_xattr(f"rbd_id.{name}", OPENING + cluster.host)
     except rados.ObjectNotFound:

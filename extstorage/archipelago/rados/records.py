@@ -15,7 +15,7 @@ _PAGE = 500
 
 
 def record(cluster: Cluster, name: str) -> str | None:
-    """See :meth:`archipelago.store.Contents.record`. One read of one key."""
+    """See :meth:`archipelago.contract.contents.Contents.record`. One read of one key."""
     pool = cluster.image_pool
     with rados.ReadOpCtx() as read:
         found, _ = pool.get_omap_vals_by_keys(read, (name,))
@@ -28,7 +28,7 @@ def record(cluster: Cluster, name: str) -> str | None:
 
 
 def records(cluster: Cluster) -> dict[str, str]:
-    """See :meth:`archipelago.store.Contents.records`."""
+    """See :meth:`archipelago.contract.contents.Contents.records`."""
     pool = cluster.image_pool
     all_: dict[str, str] = {}
     last = ""
@@ -47,7 +47,10 @@ def records(cluster: Cluster) -> dict[str, str]:
 
 
 def swap_record(cluster: Cluster, name: str, old: str | None, new: str | None) -> bool:
-    """See :meth:`archipelago.store.Contents.swap_record`. Comparison and change are one operation of the OSD."""
+    """See :meth:`archipelago.contract.contents.Contents.swap_record`.
+
+    Comparison and change are one operation of the OSD.
+    """
     pool = cluster.image_pool
     with rados.WriteOpCtx() as write:
         write.new(rados.LIBRADOS_CREATE_IDEMPOTENT)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import rbd
 
+from archipelago.contract.volumes import Removal
 from archipelago.rados.cluster import Cluster, holders
 from archipelago.rados.exporting import drop_snapshot, exported
 from archipelago.rados.publishing import discard_unfinished
 from archipelago.rados.snapshots import kept
 from archipelago.rados.volumes import held, openers
-from archipelago.store import Removal
 
 # A client that died stays a holder of its image for osd_client_watch_timeout, 30 s by default.
 _HOLDER_S = 35.0
@@ -31,7 +31,7 @@ class _Found(NamedTuple):
 
 
 def remove(cluster: Cluster, name: str) -> Removal:
-    """See :meth:`archipelago.store.Volumes.remove`.
+    """See :meth:`archipelago.contract.volumes.Volumes.remove`.
 
     A clone of the second format that was made of it lives on: RBD keeps what it needs in the trash until it goes. One
     of the first format keeps its snapshot protected, and then the trash is where we put the volume.
@@ -55,7 +55,7 @@ def remove(cluster: Cluster, name: str) -> Removal:
 
 
 def trash(cluster: Cluster, name: str) -> None:
-    """See :meth:`archipelago.store.Trash.trash`."""
+    """See :meth:`archipelago.contract.volumes.Trash.trash`."""
     _move(cluster, name, _keep_s(cluster))
 
 

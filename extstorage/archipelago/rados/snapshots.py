@@ -8,9 +8,9 @@ from typing import Any
 
 import rbd
 
+from archipelago.contract.volumes import Progress, SnapshotRecord
 from archipelago.rados.cluster import Cluster
 from archipelago.rados.volumes import opened, refuse_open
-from archipelago.store import Progress, SnapshotRecord
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.volume import EXPORT_SNAPSHOT
 
@@ -48,7 +48,7 @@ def clones(cluster: Cluster, image: rbd.Image, snapshot: str | None = None) -> l
 
 
 def take(cluster: Cluster, volume: str, name: str) -> None:
-    """See :meth:`archipelago.store.Snapshots.take_snapshot`.
+    """See :meth:`archipelago.contract.volumes.Snapshots.take_snapshot`.
 
     The client that holds the volume's exclusive lock makes the snapshot, if there is one, after it has written out what
     it had taken over: RBD forwards the request to it.
@@ -64,7 +64,7 @@ def take(cluster: Cluster, volume: str, name: str) -> None:
 
 
 def records(cluster: Cluster, volume: str) -> list[SnapshotRecord]:
-    """See :meth:`archipelago.store.Snapshots.snapshots`."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.snapshots`."""
     with opened(cluster, volume) as image:
         return [
             SnapshotRecord(
@@ -79,7 +79,7 @@ def records(cluster: Cluster, volume: str) -> list[SnapshotRecord]:
 
 
 def roll_back(cluster: Cluster, volume: str, name: str, progress: Progress) -> None:
-    """See :meth:`archipelago.store.Snapshots.roll_back`."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.roll_back`."""
     import re  # the scripts of Ganeti load this module and never come here
 
     from ganeti_cloud.process import follow
@@ -107,7 +107,7 @@ def roll_back(cluster: Cluster, volume: str, name: str, progress: Progress) -> N
 
 
 def remove(cluster: Cluster, volume: str, name: str) -> bool:
-    """See :meth:`archipelago.store.Snapshots.remove_snapshot`."""
+    """See :meth:`archipelago.contract.volumes.Snapshots.remove_snapshot`."""
     try:
         with rbd.Image(cluster.pool, volume) as image:
             if name not in kept(image):

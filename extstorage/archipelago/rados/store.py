@@ -9,26 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from archipelago.contract.contents import Content, Draft, Reader
+from archipelago.contract.openings import Opened, Opening
+from archipelago.contract.volumes import Parent, Progress, Removal, SnapshotRecord, TrashRecord, VolumeRecord
 from archipelago.parameters import Settings
 from archipelago.rados import volumes
 from archipelago.rados.cluster import Cluster, connected
-from archipelago.store import (
-    Content,
-    Draft,
-    Opened,
-    Opening,
-    Parent,
-    Progress,
-    Reader,
-    Removal,
-    SnapshotRecord,
-    TrashRecord,
-    VolumeRecord,
-)
 
 
 class RadosStore:
-    """See the protocols in :mod:`archipelago.store`."""
+    """See the protocols in :mod:`archipelago.contract`."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import rados
 import rbd
 
+from archipelago.contract.volumes import TrashRecord
 from archipelago.rados import metadata, snapshots
 from archipelago.rados.cluster import Cluster
 from archipelago.rados.metadata import CLUSTER_KEY, OWNER_KEY, decoded, image_id
-from archipelago.store import TrashRecord
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.volume import EXPORT_SNAPSHOT
 
@@ -66,7 +66,7 @@ def entries(pool: rados.Ioctx) -> dict[str, Entry]:
 
 
 def records(cluster: Cluster) -> list[TrashRecord]:
-    """See :meth:`archipelago.store.Trash.trashed`."""
+    """See :meth:`archipelago.contract.volumes.Trash.trashed`."""
     listed = sorted(entries(cluster.pool).items(), key=lambda item: item[1].removed_s)
     return [_record(cluster, identity, entry) for identity, entry in listed]
 
@@ -90,7 +90,7 @@ def _shown_time(seconds: int) -> str:
 
 
 def restore(cluster: Cluster, record: TrashRecord) -> None:
-    """See :meth:`archipelago.store.Trash.restore`."""
+    """See :meth:`archipelago.contract.volumes.Trash.restore`."""
     there = image_id(cluster.pool, record.name)
     if there is not None and there != record.id:  # its own id is there when a run died while it brought it back
         raise RequestError(
@@ -106,7 +106,7 @@ def restore(cluster: Cluster, record: TrashRecord) -> None:
 
 
 def purge(cluster: Cluster, record: TrashRecord) -> bool:
-    """See :meth:`archipelago.store.Trash.purge`."""
+    """See :meth:`archipelago.contract.volumes.Trash.purge`."""
     if record.id not in entries(cluster.pool):
         return False
     try:

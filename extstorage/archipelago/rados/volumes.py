@@ -13,12 +13,12 @@ import rados
 import rbd
 
 from archipelago.catalogue import images
+from archipelago.contract.volumes import Parent
 from archipelago.rados import metadata
 from archipelago.rados.cluster import Cluster, holders, host_of
 from archipelago.rados.metadata import ADOPTED_KEY, CLUSTER_KEY, DEPTH_KEY, ORIGIN_KEY, OWNER_KEY, image_id
 from archipelago.rados.publishing import discard_unfinished, exists, finish_rename, published
 from archipelago.rados.publishing import rename as rename_image
-from archipelago.store import Parent
 from ganeti_cloud.errors import RequestError, StorageError
 from ganeti_cloud.volume import MIB, instance_of
 
@@ -30,7 +30,7 @@ DEEP_OBJECT = "ganeti-cloud.flatten"
 
 
 def create(cluster: Cluster, name: str, size: int, parent: Parent | None, ganeti: str) -> None:
-    """See :meth:`archipelago.store.Volumes.create`; *ganeti* is what is called *cluster* there.
+    """See :meth:`archipelago.contract.volumes.Volumes.create`; *ganeti* is what is called *cluster* there.
 
     A volume that exists is refused: Ganeti's recreate-disks does not remove it first, and what it holds is not ours to
     drop.
@@ -91,7 +91,7 @@ def _note(cluster: Cluster, name: str, pairs: Mapping[str, str]) -> None:
 
 
 def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None:
-    """See :meth:`archipelago.store.Volumes.adopt`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.adopt`."""
     import datetime  # seldom done, and the module takes as long to load as a clone's parent is looked up
 
     if not _renamed_already(cluster, old, name):
@@ -115,7 +115,7 @@ def adopt(cluster: Cluster, old: str, name: str, size: int, ganeti: str) -> None
 
 
 def rename(cluster: Cluster, name: str, new: str) -> None:
-    """See :meth:`archipelago.store.Volumes.rename`."""
+    """See :meth:`archipelago.contract.volumes.Volumes.rename`."""
     if not _renamed_already(cluster, name, new):
         check(cluster, name)
         refuse_open(cluster, name)

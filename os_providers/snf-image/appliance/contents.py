@@ -17,7 +17,7 @@ PACKAGES = (
     "mount",
     "ntfs-3g",
     "openssh-client",
-    "python3-hivex",
+    "python3",
     "util-linux",
     "xfsprogs",
 )
@@ -54,10 +54,7 @@ PROGRAMS = (
 ALIASES = {"sh": "busybox", "vgchange": "lvm", "lvs": "lvm", "pvs": "lvm", "pvresize": "lvm", "lvextend": "lvm"}
 
 # Loaded by ctypes, or when a thread is cancelled: no program names them.
-LIBRARIES = ("libc.so.6", "libcrypt.so.1", "libgcc_s.so.1")
-
-# iconv's, for the registries of Windows: hivex cannot open a key without them.
-CONVERSIONS = ("ISO8859-1.so", "UTF-16.so", "gconv-modules.cache")
+LIBRARIES = ("libc.so.6", "libcrypt.so.1", "libcrypto.so.3", "libgcc_s.so.1")
 
 # Lists of kernel modules, each to be loaded as a whole; what a module needs is found out. A name that the kernel does
 # not have as a module is built into it, or the kernel is without it (ntfs3 in Debian 12).

@@ -31,7 +31,7 @@ def version(tree: Tree) -> str:
 
 
 def compiled(tree: Tree, own: Path, folder: Path) -> dict[str, Path]:
-    """Files of the image by their path in it: the library, hivex and the package in the folder *own*.
+    """Files of the image by their path in it: the library, and the package in the folder *own*.
 
     They are made anew in *folder*.
     """
@@ -60,11 +60,6 @@ def _sources(tree: Tree, own: Path, name: str) -> Iterator[tuple[Path, str]]:
         file = tree.resolve(path)
         if file is not None and _wanted(path.removeprefix(library)):
             yield tree.root / file, path
-    packages = "usr/lib/python3/dist-packages/"
-    for path in tree.names(packages):
-        inner = path.removeprefix(packages)
-        if inner.startswith(("hivex/", "libhivexmod.")) and inner.endswith((".py", ".so")):
-            yield tree.root / path, library + inner
     for source in sorted(own.rglob("*.py")):
         yield source, library + str(source.relative_to(own.parent))
 

@@ -31,10 +31,6 @@ def collect(tree: Tree, helper: Path, scratch: Path) -> Files:
     files |= {f"usr/bin/{alias}": Link(name) for alias, name in contents.ALIASES.items()}
     files |= _programs(tree)
     files |= library.compiled(tree, helper, scratch / "library")
-    files |= {
-        f"{_LIBRARIES}/gconv/{name}": tree.root / tree.find(name, f"{_LIBRARIES}/gconv")
-        for name in contents.CONVERSIONS
-    }
     files |= _libraries(tree, [path for path in files.values() if isinstance(path, Path)])
     files[f"usr/lib64/{_LOADER}"] = tree.root / tree.find(_LOADER, *reversed(_LIBRARY_FOLDERS))
     files |= _modules(tree)

@@ -16,6 +16,7 @@ ONE = "EXCLUDE_TASK_"
 EXCLUDABLE = (
     "FixPartitionTable",
     "FilesystemResizeUnmounted",
+    "InstallUnattend",
     "FilesystemResizeMounted",
     "AddSwap",
     "AssignHostname",

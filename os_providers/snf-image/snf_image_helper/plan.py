@@ -40,7 +40,7 @@ STEPS = (
     Step("FixPartitionTable", "fix_partition_table", excludable=True),
     Step("FilesystemResizeUnmounted", "filesystem_resize_unmounted", excludable=True, resize=True),
     Step("MountImage", "mount_image", mounted=True),
-    Step("InstallUnattend", "install_unattend", _WINDOWS, mounted=True),
+    Step("InstallUnattend", "install_unattend", _WINDOWS, excludable=True, mounted=True),
     Step(
         "FilesystemResizeMounted",
         "filesystem_resize_mounted",

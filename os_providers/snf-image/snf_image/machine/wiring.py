@@ -66,7 +66,7 @@ def _job(data: bytes, stack: ExitStack) -> int:
 
 def _disk(disk: MachineDisk, stack: ExitStack) -> DiskWire:
     if bool(disk.path) == bool(disk.socket):
-        raise RequestError(f"a disk has either a path or a socket: {disk!r}")
+        raise ValueError(f"a disk has either a path or a socket: {disk!r}")
     if disk.socket:
         return DiskWire("nbd", _connected(disk.socket, stack), disk.cache)
     try:

@@ -50,7 +50,7 @@ def _check(windows: Installation) -> None:
     if windows.state != GENERALIZED:
         raise TaskError(
             f"Windows would not read an answer file: its state is {windows.state[:64] or 'unknown'}. "
-            "Run sysprep /generalize /oobe /shutdown in the image"
+            "Run sysprep /generalize /oobe /shutdown in the image, or leave this out to set passwords alone"
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A registry hive, read in place: a few pages of a file that may have a hundred megabytes.
+"""A registry hive, read and changed in place: a few pages of a file that may have a hundred megabytes.
 
 The format is undocumented by its maker; the one described at github.com/msuhanov/regf is what all versions since
 Windows 2000 write. Every number in it is taken for hostile: whatever is read has a limit, and no walk is longer than
@@ -8,37 +8,38 @@ the path that was asked for.
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import NamedTuple
 
-from snf_image_helper.task import TaskError
+from snf_image_helper.windows.cells import Cells
 
 TEXT_TYPES = (1, 2)  # REG_SZ, REG_EXPAND_SZ
 NUMBER_TYPE = 4  # REG_DWORD
 
-_BINS = 4096  # where the cells begin, behind the header
 _NOWHERE = 0xFFFFFFFF
 _INLINE = 0x80000000  # the data stands where its place would
+# Where a record of a value says how long its data are, and where; or has them itself.
+_DATA_SIZE, _DATA_PLACE = 4, 8
 _LATIN_KEY = 0x20
 _LATIN_VALUE = 0x1
-_CELL = 1 << 20
 _DATA = 4096
 _KEYS = 20_000
 _VALUES = 10_000
 
 
 class Key(NamedTuple):
-    """A key: its name, and where its subkeys and values are listed."""
+    """A key: its name, where its subkeys and values are listed, and where and how long the name of its class is."""
 
     name: str
     subkeys: int
     values: int
     value_count: int
+    class_place: int
+    class_length: int
 
 
 class Value(NamedTuple):
-    """A value: its type, its data, and where in the file these are."""
+    """A value: its type, its data, and the cell in which it is recorded."""
 
     kind: int
     data: bytes
@@ -59,17 +60,11 @@ class Hive:
     """The hive in the open file *descriptor*; *name* is for errors. Raises TaskError wherever it is damaged."""
 
     def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor, self._name = descriptor, name
-        header = self._read(0, 48)
-        if header[:4] != b"regf":
-            raise self._damaged("it does not begin as a hive does")
-        written, complete = struct.unpack_from("<II", header, 4)
-        self.clean = written == complete
-        self._root = struct.unpack_from("<I", header, 36)[0]
+        self._cells = Cells(descriptor, name)
 
     def key(self, path: str) -> Key | None:
         """The key at *path*, with backslashes; the topmost when it is empty. None when there is none."""
-        key: Key | None = self._key(self._root)
+        key: Key | None = self._key(self._cells.root)
         for name in path.split("\\") if path else ():
             key = self._child(key, name) if key else None
         return key
@@ -83,41 +78,57 @@ class Hive:
         if key is None or key.values == _NOWHERE or not key.value_count:
             return None
         if key.value_count > _VALUES:
-            raise self._damaged("a key has too many values")
-        places = self._cell(key.values)
+            raise self._cells.damaged("a key has too many values")
+        places = self._cells.read(key.values)
         if len(places) < 4 * key.value_count:
-            raise self._damaged("a list of values is cut")
+            raise self._cells.damaged("a list of values is cut")
         for (place,) in struct.iter_unpack("<I", places[: 4 * key.value_count]):
-            cell = self._cell(place, b"vk", 20)
+            cell = self._cells.read(place, b"vk", 20)
             length, flags = struct.unpack_from("<H12xH", cell, 2)
             if _text(cell[20 : 20 + length], latin=flags & _LATIN_VALUE).lower() == name.lower():
                 return self._value(place, cell)
         return None
 
+    def class_name(self, key: Key) -> str:
+        """The name of the class of *key*, a text that nothing but old programs sees; empty when it has none."""
+        if key.class_place == _NOWHERE:
+            return ""
+        cell = self._cells.read(key.class_place, least=key.class_length)
+        return _text(cell[: key.class_length], latin=0)
+
     def set_number(self, value: Value, number: int) -> None:
         """Make *value*, which is a number, another number. Raises TaskError when Windows would undo that."""
-        if not self.clean:
-            raise TaskError(
-                f"the registry hive {self._name} was not written to its end: start the image once more, "
-                "and shut Windows down"
-            )
         if value.kind != NUMBER_TYPE or len(value.data) != 4:
-            raise self._damaged("what should be a number is none")
-        os.pwrite(self._descriptor, number.to_bytes(4, "little"), value.place)
+            raise self._cells.damaged("what should be a number is none")
+        self.set_data(value, number.to_bytes(4, "little"))
+
+    def set_data(self, value: Value, data: bytes) -> None:
+        """Make *data* that of *value*; what has more than four bytes stays so. Raises TaskError like the above."""
+        size, place = struct.unpack_from("<II", self._cells.read(value.place, b"vk", 20), 4)
+        if size & _INLINE:
+            if len(data) != len(value.data):
+                raise self._cells.damaged("a value is shorter than it should be")
+            self._cells.write(value.place, _DATA_PLACE, data)
+            return
+        if len(data) <= len(self._cells.read(place)):
+            self._cells.write(place, 0, data)
+        else:
+            place = self._cells.move(place, data)
+        self._cells.write(value.place, _DATA_SIZE, struct.pack("<II", len(data), place))
 
     def _value(self, place: int, cell: bytes) -> Value:
-        size, data, kind = struct.unpack_from("<III", cell, 4)
+        size, data, kind = struct.unpack_from("<III", cell, _DATA_SIZE)
         if size & _INLINE:
             size &= ~_INLINE
             if size > 4:
-                raise self._damaged("a value is longer than its place")
-            return Value(kind, cell[8 : 8 + size], _BINS + place + 4 + 8)
+                raise self._cells.damaged("a value is longer than its place")
+            return Value(kind, cell[_DATA_PLACE : _DATA_PLACE + size], place)
         if size > _DATA:
-            raise self._damaged("a value is too long")
-        content = self._cell(data) if size else b""
+            raise self._cells.damaged("a value is too long")
+        content = self._cells.read(data) if size else b""
         if len(content) < size:
-            raise self._damaged("a value is cut")
-        return Value(kind, content[:size], _BINS + data + 4)
+            raise self._cells.damaged("a value is cut")
+        return Value(kind, content[:size], place)
 
     def _child(self, key: Key, name: str) -> Key | None:
         for place in self._subkeys(key.subkeys):
@@ -127,12 +138,14 @@ class Hive:
         return None
 
     def _key(self, place: int) -> Key:
-        cell = self._cell(place, b"nk", 76)
+        cell = self._cells.read(place, b"nk", 76)
         flags = struct.unpack_from("<H", cell, 2)[0]
         subkeys = struct.unpack_from("<I", cell, 28)[0]
         value_count, values = struct.unpack_from("<II", cell, 36)
-        length = struct.unpack_from("<H", cell, 72)[0]
-        return Key(_text(cell[76 : 76 + length], latin=flags & _LATIN_KEY), subkeys, values, value_count)
+        class_place = struct.unpack_from("<I", cell, 48)[0]
+        length, class_length = struct.unpack_from("<HH", cell, 72)
+        name = _text(cell[76 : 76 + length], latin=flags & _LATIN_KEY)
+        return Key(name, subkeys, values, value_count, class_place, class_length)
 
     def _subkeys(self, place: int) -> list[int]:
         """Where the subkeys are that the list at *place* names. A long list is a list of lists, and no deeper."""
@@ -144,37 +157,18 @@ class Hive:
             for each in lists:
                 kind, more = self._list(each)
                 if kind == b"ri" or len(found) + len(more) > _KEYS:
-                    raise self._damaged("a key has too many subkeys")
+                    raise self._cells.damaged("a key has too many subkeys")
                 found += more
         return found
 
     def _list(self, place: int) -> tuple[bytes, list[int]]:
-        cell = self._cell(place)
+        cell = self._cells.read(place)
         kind, count = cell[:2], int.from_bytes(cell[2:4], "little")
         # lf and lh have a hash behind each place.
         step = {b"lf": 8, b"lh": 8, b"li": 4, b"ri": 4}.get(kind, 0)
         if not step or len(cell) < 4 + count * step:
-            raise self._damaged("a list of subkeys is cut")
+            raise self._cells.damaged("a list of subkeys is cut")
         return kind, [struct.unpack_from("<I", cell, 4 + number * step)[0] for number in range(count)]
-
-    def _cell(self, place: int, kind: bytes = b"", least: int = 0) -> bytes:
-        """What is in the cell at *place*: a *kind* of record, at least so long."""
-        size = -struct.unpack("<i", self._read(_BINS + place, 4))[0]
-        if not 4 <= size <= _CELL:
-            raise self._damaged("it points to what is no record")
-        cell = self._read(_BINS + place + 4, size - 4)
-        if cell[: len(kind)] != kind or len(cell) < least:
-            raise self._damaged("it points to another record than it should")
-        return cell
-
-    def _read(self, place: int, size: int) -> bytes:
-        found = os.pread(self._descriptor, size, place)
-        if len(found) < size:
-            raise self._damaged("it is shorter than it says")
-        return found
-
-    def _damaged(self, why: str) -> TaskError:
-        return TaskError(f"the registry hive {self._name} is damaged: {why}")
 
 
 def _text(raw: bytes, *, latin: int) -> str:

@@ -48,7 +48,9 @@ def load(work: Work) -> tuple[str, AnswerFile]:
     windows = installation(work.root)
     path = place(windows)
     if not work.root.exists(path):
-        raise TaskError("there is no answer file to write into: InstallUnattend did not run (is CLOUD_INIT set?)")
+        raise TaskError(
+            "there is no answer file to write into, as InstallUnattend was left out: leave this out as well"
+        )
     return path, AnswerFile.parse(work.root.read(path), windows.architecture)
 
 

@@ -68,7 +68,7 @@ def installation(root: Root) -> Installation:
         major, older = hive.value(now, "CurrentMajorVersionNumber"), hive.value(now, "CurrentVersion")
         state = hive.value(hive.key(r"Microsoft\Windows\CurrentVersion\Setup\State"), "ImageState")
     with opened(root, SYSTEM) as hive:
-        control = rf"{_control_set(hive)}\Control"
+        control = rf"{control_set(hive)}\Control"
         processor = hive.value(hive.key(rf"{control}\Session Manager\Environment"), "PROCESSOR_ARCHITECTURE")
         languages = hive.key(rf"{control}\MUI\UILanguages")
         names = hive.names(languages) if languages else []
@@ -98,11 +98,19 @@ def close_remote_desktop(root: Root) -> bool:
     """Have the guest refuse connections by Remote Desktop. Returns whether it took them before."""
     with opened(root, SYSTEM, write=True) as hive:
         values = {name: _deny(hive, name) for name in _control_sets(hive)}
-        before = values.get(_control_set(hive))
+        before = values.get(control_set(hive))
         for value in values.values():
             if value is not None and value.number != 1:
                 hive.set_number(value, 1)
     return before is not None and before.number == 0
+
+
+def control_set(hive: Hive) -> str:
+    """The name of the control set that the guest will start with. Raises TaskError."""
+    default = hive.value(hive.key("Select"), "Default")
+    if default is None:
+        raise TaskError("the guest's registry does not say which control set it starts with")
+    return f"ControlSet{default.number:03}"
 
 
 def _deny(hive: Hive, control_set: str) -> Value | None:
@@ -121,14 +129,6 @@ def _control_sets(hive: Hive) -> list[str]:
     top = hive.key("")
     names = hive.names(top) if top else []
     return [name for name in names if re.fullmatch(r"ControlSet\d{3}", name, re.IGNORECASE)]
-
-
-def _control_set(hive: Hive) -> str:
-    """The name of the control set that the guest will start with."""
-    default = hive.value(hive.key("Select"), "Default")
-    if default is None:
-        raise TaskError("the guest's registry does not say which control set it starts with")
-    return f"ControlSet{default.number:03}"
 
 
 def _architecture(value: Value | None) -> str:

@@ -24,6 +24,11 @@ def start(root: Root) -> None:
     root.write(_HOOK, _CALL + there.replace(_CALL, b""))
 
 
+def is_started(root: Root) -> bool:
+    """Whether Windows is to run a script of ours."""
+    return root.exists(SCRIPT)
+
+
 def add(root: Root, *commands: str) -> None:
     """Add *commands* to our script."""
     lines = "".join(f"{command}\r\n" for command in commands)
