@@ -12,6 +12,7 @@ from ganeti_cloud.binding import Binding, Route
 from nfdhcpd.dhcp4.names import search_list
 from nfdhcpd.dhcp4.options import option as encoded
 from nfdhcpd.dhcp4.options import parameters
+from nfdhcpd.dhcp4.routes import encode
 from tests.unit.dhcp4_ears import hear, say
 from tests.unit.dhcp4_guest import (
     ADDRESS,
@@ -150,6 +151,22 @@ def test_without_a_subnet_there_is_no_mask() -> None:
     heard = say(message(DISCOVER), BINDING._replace(subnet=None))
     assert {"subnet_mask", "broadcast_address", "classless_static_routes"} & set(heard.options) == set()
     assert heard.options["router"] == "198.51.100.1"
+
+
+@pytest.mark.parametrize(
+    ("network", "encoded"),
+    [
+        ("0.0.0.0/0", [0]),
+        ("10.0.0.0/8", [8, 10]),
+        ("10.0.0.0/24", [24, 10, 0, 0]),
+        ("10.17.0.0/16", [16, 10, 17]),
+        ("10.27.129.0/24", [24, 10, 27, 129]),
+        ("10.229.0.128/25", [25, 10, 229, 0, 128]),
+        ("10.198.122.47/32", [32, 10, 198, 122, 47]),
+    ],
+)
+def test_the_examples_of_rfc_3442(network: str, encoded: list[int]) -> None:
+    assert encode([route(network, "192.0.2.1")]) == bytes([*encoded, 192, 0, 2, 1])
 
 
 ROUTED = BINDING._replace(subnet=IPv4Network("198.51.100.5/32"))

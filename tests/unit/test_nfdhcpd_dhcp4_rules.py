@@ -274,8 +274,9 @@ def test_a_guest_that_may_use_any_mac_is_answered_at_the_one_it_uses() -> None:
 
 
 def test_the_server_is_the_gateway_where_the_site_wants_it_on_the_link() -> None:
-    heard = say(message(DISCOVER), site=SITE._replace(server_on_link=True))
-    assert (heard.options["server_id"], heard.ip[0]) == ("198.51.100.1", "198.51.100.1")
+    binding = BINDING._replace(gateway=IPv4Address("198.51.100.254"))
+    heard = say(message(DISCOVER), binding, SITE._replace(server_on_link=True))
+    assert (heard.options["server_id"], heard.ip[0]) == ("198.51.100.254", "198.51.100.254")
 
 
 @pytest.mark.parametrize(
