@@ -77,7 +77,8 @@ def test_the_unsolicited_one_goes_to_all_nodes() -> None:
 def test_the_mode_sets_the_flags(mode: str, managed: int, other: int, autonomous: int) -> None:
     found = advertisement({"mode": mode})
     assert (found[inet6.ICMPv6ND_RA].M, found[inet6.ICMPv6ND_RA].O) == (managed, other)
-    assert (found[inet6.ICMPv6NDOptPrefixInfo].A, found[inet6.ICMPv6NDOptPrefixInfo].L) == (autonomous, 1)
+    prefix = found[inet6.ICMPv6NDOptPrefixInfo]
+    assert (prefix.A, prefix.L, prefix.R, prefix.res1) == (autonomous, 1, 0, 0)
 
 
 def test_no_guest_can_make_an_address_of_another_length_of_prefix() -> None:
