@@ -26,7 +26,6 @@ _SNAME = slice(44, 108)
 _FILE = slice(108, numbers.FIXED)
 _OPTIONS = numbers.FIXED + len(numbers.MAGIC_COOKIE)
 
-
 _OF_ETHERNET = bytes((numbers.ETHERNET, 6))
 _CHADDR = slice(28, 34)
 _GIADDR = slice(24, 28)

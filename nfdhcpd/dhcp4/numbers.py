@@ -49,19 +49,6 @@ RENEWAL_TIME = 58
 REBINDING_TIME = 59
 CLIENT_IDENTIFIER = 61
 RAPID_COMMIT = 80  # RFC 4039
-RELAY_AGENT_INFORMATION = 82  # RFC 3046
 DOMAIN_SEARCH = 119  # RFC 3397
 CLASSLESS_STATIC_ROUTE = 121  # RFC 3442
 END = 255
-
-OF_THE_PROTOCOL = frozenset(
-    {
-        PAD,
-        *range(REQUESTED_ADDRESS, REBINDING_TIME + 1),
-        CLIENT_IDENTIFIER,
-        RAPID_COMMIT,
-        RELAY_AGENT_INFORMATION,
-        END,
-    }
-)
-"""Options that say how server and client deal with each other, and that no binding sets freely."""

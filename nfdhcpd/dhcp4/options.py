@@ -44,10 +44,7 @@ def _seconds(code: int, value: int) -> bytes:
 
 
 def parameters(binding: Binding, site: Dhcp4Settings) -> dict[int, bytes]:
-    """What a guest can ask for, by number, in the order for those that ask for nothing.
-
-    An option that the binding gives by its number stands for what its other keys say.
-    """
+    """What a guest can ask for, by number, in the order for those that ask for nothing."""
     values = {
         **_network(binding),
         numbers.DOMAIN_NAME_SERVER: _addresses(binding.nameservers) or _addresses(site.nameservers),
@@ -55,7 +52,7 @@ def parameters(binding: Binding, site: Dhcp4Settings) -> dict[int, bytes]:
         numbers.DOMAIN_NAME: _text(binding.domain or site.domain or binding.hostname.partition(".")[2]),
         numbers.NTP_SERVERS: _addresses(binding.ntp_servers) or _addresses(site.ntp_servers),
         numbers.DOMAIN_SEARCH: names.search_list(binding.search_domains or site.search_domains),
-        **_by_number(binding),
+        **dict(binding.options),
     }
     return {code: option(code, value) for code, value in values.items() if value}
 
@@ -82,8 +79,3 @@ def _addresses(addresses: Iterable[object]) -> bytes:
 def _text(text: str) -> bytes:
     """*text* as it stands in an option; nothing of what is not ASCII, which no client expects there."""
     return text.encode("ascii") if text.isascii() else b""
-
-
-def _by_number(binding: Binding) -> dict[int, bytes]:
-    withheld = {numbers.ROUTER, numbers.CLASSLESS_STATIC_ROUTE} if binding.private else set()
-    return {code: value for code, value in binding.options if code not in numbers.OF_THE_PROTOCOL | withheld}

@@ -38,17 +38,15 @@ def frame(told: Told, request: Request, outcome: Outcome) -> bytes:
     leased = outcome is not outcomes.NAK and outcome is not outcomes.ACK_INFORM
     yiaddr = told.address if leased else ipv4.ANY
     ciaddr = request.ciaddr if outcome is outcomes.ACK or outcome is outcomes.ACK_INFORM else ipv4.ANY
-    destination = _destination(request, outcome, ciaddr, yiaddr)
+    destination = _destination(request, ciaddr, yiaddr)
     message = _message(told, request, outcome, ciaddr, yiaddr)
     datagram = ipv4.udp_datagram(told.server, destination, numbers.SERVER_PORT, numbers.CLIENT_PORT, message)
     mac = ethernet.BROADCAST if destination == ipv4.BROADCAST else request.mac
     return ethernet.frame(mac, told.router_mac, ethernet.IPV4, datagram)
 
 
-def _destination(request: Request, outcome: Outcome, ciaddr: bytes, yiaddr: bytes) -> bytes:
-    """RFC 2131, 4.1; for an INFORM that does not say where it comes from, there is but the broadcast."""
-    if outcome is outcomes.NAK:
-        return ipv4.BROADCAST
+def _destination(request: Request, ciaddr: bytes, yiaddr: bytes) -> bytes:
+    """RFC 2131, 4.1. Without both addresses, as in a refusal, there is but the broadcast."""
     if ciaddr != ipv4.ANY:
         return ciaddr
     return ipv4.BROADCAST if request.broadcast or yiaddr == ipv4.ANY else yiaddr

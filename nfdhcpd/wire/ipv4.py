@@ -42,7 +42,7 @@ class Udp(NamedTuple):
 def open_udp(datagram: bytes, port: int) -> Udp:
     """What *datagram*, which begins with its IPv4 header, brings to the UDP *port*. Raises Malformed.
 
-    Bytes after the length that a header says are no part of it (RFC 1122, 3.2.1; Ethernet pads short frames).
+    Bytes after the length that a header says are no part of it: Ethernet pads short frames (RFC 894).
     """
     if len(datagram) < HEADER + UDP_HEADER:
         raise Malformed(Fault.TRUNCATED)
