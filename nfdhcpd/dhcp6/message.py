@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from nfdhcpd.dhcp6 import numbers
@@ -63,17 +62,19 @@ def decode(payload: bytes) -> Message:
     return Message(client, server, tuple(associations), tuple(requested), rapid_commit)
 
 
-def _options(payload: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _options(payload: bytes, position: int, end: int) -> list[tuple[int, int, int]]:
     """Code, start and end of each option from *position* to *end*."""
+    found = []
     while position < end:
         if end - position < _OPTION.size:
             raise WireError(Fault.BAD_OPTION)
         code, length = _OPTION.unpack_from(payload, position)
         start = position + _OPTION.size
         position = start + length
-        if position > end:
-            raise WireError(Fault.BAD_OPTION)
-        yield code, start, position
+        found.append((code, start, position))
+    if position > end:
+        raise WireError(Fault.BAD_OPTION)
+    return found
 
 
 def _identifier(known: bytes | None, found: bytes) -> bytes:

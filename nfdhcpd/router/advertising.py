@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv6Network
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
@@ -75,7 +76,7 @@ def prepare(binding: Binding, site: Ipv6Settings, router_mac: bytes) -> Prepared
         return None
     router = guest6.router(binding, router_mac)
     advertisement = neighbour_template(
-        router_mac, router, _ROUTER_ADVERTISEMENT, _router_advertisement(binding, site, router_mac)
+        router_mac, router, _ROUTER_ADVERTISEMENT, _router_advertisement(binding, network, site, router_mac)
     )
     addresses = (guest6.address(binding), guest6.autonomous_address(binding))
     own = {link_local(binding.mac), *(each.packed for each in addresses if each is not None)}
@@ -173,19 +174,18 @@ def _neighbour_advertisement(router_mac: bytes, source: bytes, flags: bytes) -> 
     )
 
 
-def _router_advertisement(binding: Binding, site: Ipv6Settings, router_mac: bytes) -> bytes:
+def _router_advertisement(binding: Binding, network: IPv6Network, site: Ipv6Settings, router_mac: bytes) -> bytes:
     """From after the checksum to the end."""
-    assert binding.subnet6 is not None
     lifetime = min(_LIFETIME_IN_PERIODS * site.ra_period, guest6.INFINITY)
     router_lifetime = 0 if binding.private else min(lifetime, _GREATEST_ROUTER_LIFETIME)
     lifetimes = guest6.lifetimes(binding, site)
     if lifetimes.valid < lifetime:
         # What advertisements keep alive must outlive the loss of some.
         lifetimes = lifetimes._replace(valid=lifetime, preferred=guest6.preferred_part(lifetime))
-    autonomous = site.mode != "dhcpv6" and binding.subnet6.prefixlen == _LENGTH_FOR_AUTONOMY
+    autonomous = site.mode != "dhcpv6" and network.prefixlen == _LENGTH_FOR_AUTONOMY
     parts = [
         struct.pack("!BBHII", _HOP_LIMIT, _FLAGS[site.mode], router_lifetime, 0, 0),
-        options.prefix_information(binding.subnet6, lifetimes, autonomous=autonomous),
+        options.prefix_information(network, lifetimes, autonomous=autonomous),
         options.recursive_dns_servers(guest6.name_servers(binding, site), lifetime),
         options.dns_search_list(guest6.search_list(binding, site), lifetime),
         options.source_link_layer_address(router_mac),

@@ -26,12 +26,13 @@ def source_link_layer_addresses(message: bytes, start: int) -> list[bytes]:
     found = []
     end = len(message)
     while start < end:
-        # An option of length 0 would never end (RFC 4861, 4.6).
-        if end - start < _UNIT or message[start + 1] == 0 or start + _UNIT * message[start + 1] > end:
+        size = _UNIT * message[start + 1] if end - start >= _UNIT else 0
+        # One of length 0 would never end (RFC 4861, 4.6).
+        if size == 0 or start + size > end:
             raise WireError(Fault.BAD_OPTION)
         if message[start] == _SOURCE_LINK_LAYER_ADDRESS:
-            found.append(message[start + 2 : start + _UNIT * message[start + 1]])
-        start += _UNIT * message[start + 1]
+            found.append(message[start + 2 : start + size])
+        start += size
     return found
 
 

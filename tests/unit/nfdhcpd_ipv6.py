@@ -88,9 +88,10 @@ def client_message(message: Any, *options: Any, source: str = GUEST, destination
 
 
 def dissected(frame: bytes | None) -> Any:
-    """*frame* as scapy sees it. Its lengths and checksums are what scapy would have made them."""
+    """*frame* as scapy sees it: to its end, and with the lengths and checksums that scapy would have made."""
     assert frame is not None
     copy = Ether(frame)
+    assert {type(each).__name__ for each in layers(copy)} & {"Raw", "Padding"} == set()
     for layer in layers(copy):
         computed = ("plen", "len", "chksum") if isinstance(layer, (inet6.IPv6, UDP)) else ("cksum",)
         for name in set(computed) & set(layer.fields):

@@ -42,16 +42,16 @@ def test_nothing_said() -> None:
 
 
 def address(number: int) -> bytes:
-    return option(5, number.to_bytes(16, "big") + bytes(8))
+    return option(5, number.to_bytes(16, "big") + bytes(8) + option(13, bytes(2)))
 
 
 def test_addresses_and_prefixes_of_associations() -> None:
-    prefix = option(26, bytes(8) + b"\x38" + b"\x20\1" + bytes(14))
+    prefix = option(26, bytes(8) + b"\x38" + b"\x20\1" + bytes(14) + option(13, b"\0\6"))
     payload = (
         HEADER
         + option(3, bytes(12) + address(1) + option(13, bytes(2)) + address(2))
         + option(4, b"\0\0\0\1" + address(3))
-        + option(25, b"\0\0\0\2" + bytes(8) + prefix)
+        + option(25, b"\0\0\0\2" + bytes(8) + option(13, bytes(2)) + prefix)
     )
     assert message.decode(payload).associations == (
         Association(numbers.IA_NA, bytes(4), ((1).to_bytes(16, "big"), (2).to_bytes(16, "big"))),

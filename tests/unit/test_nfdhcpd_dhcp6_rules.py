@@ -57,6 +57,18 @@ def test_solicit_is_answered_with_the_address_of_the_binding() -> None:
     assert answer.told == [GRANTED]
 
 
+@pytest.mark.parametrize("had", [[], [OTHER]])
+def test_every_byte_of_a_reply(had: list[str]) -> None:
+    leases = [(ADDRESS, 60000, 80000), *((each, 0, 0) for each in had)]
+    inner = [dhcp6.DHCP6OptIAAddress(addr=name, preflft=first, validlft=last) for name, first, last in leases]
+    wanted = dhcp6.DHCP6_Reply(trid=0x123456) / IDENTIFIED / OURS
+    wanted /= dhcp6.DHCP6OptIA_NA(iaid=1, T1=3600, T2=48000, ianaopts=inner)
+    wanted /= dhcp6.DHCP6OptDNSServers(dnsservers=["2001:db8::53", "2001:db8::54"])
+    wanted /= dhcp6.DHCP6OptDNSDomains(dnsdomains=["example.com.", "example.net."])
+    answer = ask(RENEW, IDENTIFIED, OURS, wanting(DNS, DOMAINS), na(*had))
+    assert bytes(answer.message) == bytes(wanted)
+
+
 def test_the_answer_goes_to_the_asker_from_the_router() -> None:
     answer = ask(SOLICIT, IDENTIFIED, na())
     macs = (guest.ROUTER_MAC_TEXT, guest.MAC_TEXT)
@@ -98,9 +110,10 @@ def test_request_of_another_address_of_the_link_gets_the_right_one() -> None:
     assert (answer.outcome, answer.told) == (outcomes.REPLY_REQUEST, [GRANTED])
 
 
-def test_request_of_an_address_of_another_link_is_refused() -> None:
+@pytest.mark.parametrize("foreign", [FOREIGN, "2001:db8:7:1::66", "2001:db8:6:ffff:ffff:ffff:ffff:ffff"])
+def test_request_of_an_address_of_another_link_is_refused(foreign: str) -> None:
     """18.3.2."""
-    answer = ask(REQUEST, IDENTIFIED, OURS, na(ADDRESS, FOREIGN))
+    answer = ask(REQUEST, IDENTIFIED, OURS, na(ADDRESS, foreign))
     assert (answer.outcome, answer.told) == (outcomes.NOT_ON_LINK, [Told("IA_NA", 1, status=NOT_ON_LINK)])
 
 
@@ -139,6 +152,11 @@ def test_there_are_no_temporary_addresses_and_no_prefixes(message: Any, associat
     answer = ask(message, IDENTIFIED, *server, association)
     (found,) = answer.told
     assert (answer.outcome, found.status, found.leases) == (outcomes.NO_ADDRESS, status, ())
+
+
+def test_a_prefix_is_of_no_link() -> None:
+    answer = ask(REQUEST, IDENTIFIED, OURS, pd("2001:db8:9000::/52"))
+    assert (answer.outcome, answer.told) == (outcomes.NO_ADDRESS, [Told("IA_PD", 3, status=NO_PREFIX)])
 
 
 def test_without_an_address_none_is_given() -> None:

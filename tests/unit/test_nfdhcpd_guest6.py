@@ -92,5 +92,7 @@ def test_the_search_list(changed: dict[str, Any], names: bytes) -> None:
 
 
 def test_a_search_list_ends_before_it_is_too_long() -> None:
-    found = guest6.search_list(BINDING._replace(search_domains=("a" * 62, *("b" * 62,) * 9)), SITE)
-    assert found == b"\x3e" + b"a" * 62 + b"\0" + (b"\x3e" + b"b" * 62 + b"\0") * 7
+    full = BINDING._replace(search_domains=("a" * 62,) * 9)
+    assert guest6.search_list(full, SITE) == (b"\x3e" + b"a" * 62 + b"\0") * 8
+    one_more = BINDING._replace(search_domains=(*("a" * 62,) * 7, "b" * 63))
+    assert guest6.search_list(one_more, SITE) == (b"\x3e" + b"a" * 62 + b"\0") * 7

@@ -117,7 +117,9 @@ def test_the_router_keeps_its_addresses(target: str) -> None:
     assert bytes(found) == bytes(advertisement(target, target, flags=(1, 0, 1), to_all=True))
 
 
-@pytest.mark.parametrize("target", ["fe80::99", "2001:db8:8::1", "2001:db8:6:ffff:ffff:ffff:ffff:ffff", "::1"])
+@pytest.mark.parametrize(
+    "target", ["fe80::99", "2001:db8:8::1", "2001:db8:7:1::1", "2001:db8:6:ffff:ffff:ffff:ffff:ffff", "::1"]
+)
 def test_others_are_not_spoken_for(target: str) -> None:
     outcome, _ = asked(neighbour_solicitation(target))
     assert outcome is outcomes.NEIGHBOUR_OTHER_TARGET

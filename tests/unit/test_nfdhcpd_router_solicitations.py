@@ -76,8 +76,10 @@ def test_the_unsolicited_one_goes_to_all_nodes() -> None:
 )
 def test_the_mode_sets_the_flags(mode: str, managed: int, other: int, autonomous: int) -> None:
     found = advertisement({"mode": mode})
-    assert (found[inet6.ICMPv6ND_RA].M, found[inet6.ICMPv6ND_RA].O) == (managed, other)
-    assert (found[inet6.ICMPv6NDOptPrefixInfo].A, found[inet6.ICMPv6NDOptPrefixInfo].L) == (autonomous, 1)
+    flags = found[inet6.ICMPv6ND_RA]
+    assert (flags.M, flags.O, flags.H, flags.prf, flags.P, flags.res) == (managed, other, 0, 0, 0, 0)
+    prefix = found[inet6.ICMPv6NDOptPrefixInfo]
+    assert (prefix.A, prefix.L, prefix.R, prefix.res1) == (autonomous, 1, 0, 0)
 
 
 def test_no_guest_can_make_an_address_of_another_length_of_prefix() -> None:
@@ -189,6 +191,7 @@ def test_a_malformed_one_is_not_answered(packet: Any, name: str) -> None:
 
 def test_unknown_options_are_passed_over() -> None:
     assert outcome_of(with_options(b"\xfe\2" + bytes(14))) is outcomes.ROUTER_ADVERTISED
+    assert outcome_of(with_options(b"\1\1" + MAC + b"\xfe\1" + bytes(6))) is outcomes.ROUTER_ADVERTISED
 
 
 def test_wrong_packets_do_no_harm() -> None:

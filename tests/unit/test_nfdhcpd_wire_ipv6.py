@@ -12,7 +12,7 @@ from scapy.packet import Raw
 from nfdhcpd.wire import ipv6
 from nfdhcpd.wire.ipv6 import Fault, WireError
 from tests.unit import nfdhcpd_ipv6 as guest
-from tests.unit.nfdhcpd_ipv6 import UDP, Ether, dissected, header, inet6
+from tests.unit.nfdhcpd_ipv6 import UDP, Ether, header, inet6
 
 NEIGHBOUR = bytes(guest.neighbour_solicitation("2001:db8:7::9"))
 CLIENT = bytes(header() / UDP(sport=546, dport=547) / Raw(b"payload"))
@@ -143,7 +143,6 @@ def test_a_frame_with_a_neighbour_message_is_as_scapy_makes_it() -> None:
         packet = Ether(dst=to_mac, src=mac) / header(inet6.inet_ntop(10, source), inet6.inet_ntop(10, destination))
         packet /= inet6.ICMPv6Unknown(type=136, code=0, msgbody=before + target + after)
         assert frame == bytes(packet)
-        dissected(frame)
 
 
 def test_a_frame_with_udp_is_as_scapy_makes_it() -> None:
@@ -165,8 +164,10 @@ def test_what_is_sent_is_understood() -> None:
 
 
 def test_a_checksum_that_comes_to_zero_is_sent_as_ones() -> None:
-    """RFC 8200, 8.1: zero would say that there is none."""
-    template = ipv6.udp_template(bytes(6), bytes(16), 547, 546)
+    """RFC 8200, 8.1: zero would say that there is none, and is refused."""
+    template = ipv6.udp_template(bytes(6), bytes(16), 546, 547)
     known = 547 + 546 + 17 + 2 * 10
     frame = ipv6.udp_frame(template, bytes(6), bytes(16), (0xFFFF - known).to_bytes(2, "big"))
     assert frame[60:62] == b"\xff\xff"
+    assert fault_of(frame[14:], 547) is None
+    assert fault_of(frame[14:60] + bytes(2) + frame[62:], 547) is Fault.BAD_CHECKSUM
