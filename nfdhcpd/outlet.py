@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ganeti_cloud.errors import one_line
-
 # What is kept for a journal that does not read; more is lost, and counted.
 _KEPT = 4096
 CROWDED = 1024
@@ -89,7 +87,7 @@ class Outlet:
     def _formatted(self, line: Line) -> bytes:
         prefix = _PRIORITIES.get(line.level, "<6>") if self._prefixed else ""
         text = line.text % line.values
-        return (prefix + one_line(text)).encode(errors="replace")
+        return (prefix + " ".join(text.splitlines())).encode(errors="replace")
 
 
 class Handler(logging.Handler):

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from nfdhcpd.journal import Journal
 from nfdhcpd.limiting import Limiter
@@ -31,24 +31,22 @@ OUTCOMES = (UNKNOWN_INTERFACE, LIMITED, SPOOFED_MAC, NOT_SERVED, INTERNAL_ERROR)
 # One traceback says it; a guest that can make one can make many.
 _TRACEBACK_EVERY = 60.0
 
-_Prepared = TypeVar("_Prepared", contravariant=True)
-
-
-class Answering(Protocol[_Prepared]):
-    """What a protocol does with a packet: *datagram* begins with the header of IP."""
-
-    def __call__(self, prepared: _Prepared, datagram: bytes, source_mac: bytes) -> Answer: ...
+# What a protocol does with a packet: from what it has prepared, the datagram (which begins with the header of IP) and
+# the MAC that sent it.
+Answering = Callable[[Any, bytes, bytes], Answer]
 
 
 class Handling:
     """What the handlers of all queues share."""
 
-    def __init__(self, taps: Taps, limiter: Limiter, sender: Sender, journal: Journal, outcomes: list[Outcome]) -> None:
+    def __init__(
+        self, taps: Taps, limiter: Limiter, sender: Sender, journal: Journal, outcomes: Iterable[Outcome]
+    ) -> None:
         self.counts = dict.fromkeys((*OUTCOMES, *outcomes), 0)
         self._taps, self._limiter, self._sender, self._journal = taps, limiter, sender, journal
         self._traceback_at = -_TRACEBACK_EVERY
 
-    def handler(self, of: str, answer: Answering[_Prepared]) -> Callable[[Packet], None]:
+    def handler(self, of: str, answer: Answering) -> Callable[[Packet], None]:
         """What handles each packet of one queue: *answer* gets the attribute *of* of its tap.
 
         A packet of an unknown interface goes on. One of a tap is ours: it is dropped, whatever becomes of it.

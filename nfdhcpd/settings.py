@@ -156,8 +156,13 @@ def _is_listen(word: str) -> bool:
     return word.startswith("/") and word.isprintable() and len(word.encode()) <= 107
 
 
+def _queue(raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw <= 65535:
+        raise ValueError("the number of a queue, from 0 to 65535")
+    return raw
+
+
 _flag = config.choice("yes", "no")
-_queue = config.number("a queue", minimum=0, maximum=65535)
 _addresses4 = _words("IPv4 addresses, with spaces between them", _is_address(4))
 _addresses6 = _words("IPv6 addresses, with spaces between them", _is_address(6))
 _domains = _words("domains, with spaces between them", _is_domain)
