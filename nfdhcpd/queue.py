@@ -44,8 +44,11 @@ class Queue:
 
     def __init__(self, number: int, handle: Callable[[Packet], None]) -> None:
         self.number = number
-        self._early: list[bytes] = []
-        self._queue = _bound(number, handle)
+        self._handle = handle
+        self._left = 0
+        self._early = _Early()
+        self._queue = _bound(number, self._count)
+        # Of the same socket, for what NetfilterQueue has no call for.
         self._socket = socket.socket(fileno=os.dup(self._queue.get_fd()))
         try:
             # The kernel drops nothing in silence here: what does not fit into the buffer passes as well.
@@ -54,8 +57,6 @@ class Queue:
         except OSError as err:
             self.close()
             raise CloudError(f"queue {number}: {err.strerror}", hint="does the kernel have nfnetlink_queue?") from err
-        self._socket.setblocking(False)
-        self._reader = _Reader(self._socket, self._early)
 
     def fileno(self) -> int:
         """To be waited for."""
@@ -63,14 +64,26 @@ class Queue:
 
     def work(self) -> None:
         """Handle what has come, up to BATCH packets."""
-        self._reader.left = BATCH
-        # All that it uses of a socket is recv().
-        self._queue.run_socket(cast("socket.socket", self._reader))
+        self._left = BATCH
+        try:
+            if self._early.messages:
+                # All that it uses of a socket is recv().
+                self._queue.run_socket(cast("socket.socket", self._early))
+            self._queue.run(block=False)
+        except _Enough:
+            pass
 
     def close(self) -> None:
         """Give the queue up; what is in it gets the verdict of a queue without a reader."""
         self._queue.unbind()
         self._socket.close()
+
+    def _count(self, packet: Packet) -> None:
+        self._handle(packet)
+        self._left -= 1
+        if not self._left:
+            # The only way out of run() while packets keep coming.
+            raise _Enough
 
     def _fail_open(self) -> None:
         """Have the kernel let packets pass that the queue has no room for; NetfilterQueue has no call for that."""
@@ -89,7 +102,7 @@ class Queue:
             _, kind, _, sequence, _ = _HEADER.unpack_from(message)
             if kind == _ERROR and sequence == _SEQUENCE:
                 break
-            self._early.append(message)
+            self._early.messages.append(message)
         [status] = struct.unpack_from("=i", message, _HEADER.size)
         if status:
             raise OSError(-status, os.strerror(-status))
@@ -114,20 +127,18 @@ def _bound(number: int, handle: Callable[[Packet], None]) -> NetfilterQueue:
     return queue
 
 
-class _Reader:
-    """What run_socket() reads from: it finds nothing any more when *left* packets were taken."""
+class _Enough(Exception):
+    """The packet was handled, and others have their turn now."""
 
-    __slots__ = ("_early", "_recv", "left")
 
-    def __init__(self, source: socket.socket, early: list[bytes]) -> None:
-        self._recv, self._early = source.recv, early
-        self.left = 0
+class _Early:
+    """Gives run_socket() the messages that came before their time."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
 
     def recv(self, size: int) -> bytes:
-        """The next message of the kernel. Raises BlockingIOError when there is none, or enough were taken."""
-        if not self.left:
-            raise BlockingIOError(errno.EAGAIN, "enough for now")
-        self.left -= 1
-        if self._early:
-            return self._early.pop(0)
-        return self._recv(size)
+        """The next one. Raises BlockingIOError when there is none."""
+        if not self.messages:
+            raise BlockingIOError(errno.EAGAIN, "no more")
+        return self.messages.pop(0)
