@@ -12,6 +12,7 @@ from nfdhcpd.taps import Tap, Taps
 # RFC 4861, 6.2.4 and 10
 _INITIAL_INTERVAL_S = 16.0
 _INITIAL_ADVERTISEMENTS = 3
+_LEAST_INTERVAL_S = 3.0
 # RFC 4861, 6.2.1: MinRtrAdvInterval as a part of MaxRtrAdvInterval.
 _SHORTEST = 0.33
 
@@ -37,7 +38,8 @@ class Schedule:
 
     def begin(self, tap: Tap, now: float) -> None:
         """*tap* is new, or tells something new: a few advertisements come soon (RFC 4861, 6.2.4)."""
-        self._plan(tap.index, now, _INITIAL_ADVERTISEMENTS)
+        # Anywhere in that time: after a restart all taps are new.
+        self._plan(tap.index, now + self._chance.uniform(0.0, _INITIAL_INTERVAL_S), _INITIAL_ADVERTISEMENTS)
 
     def due_in(self, now: float) -> float | None:
         """Seconds until :meth:`work` has something to do; None when there is no tap."""
@@ -56,14 +58,15 @@ class Schedule:
             if tap is None:
                 del self._next[index]
                 continue
-            self._plan(index, now, max(0, soon - 1))
+            self._plan(index, now + self._interval(soon - 1), soon - 1)
             if tap.router is not None:
                 self._send(tap)
 
-    def _plan(self, index: int, now: float, soon: int) -> None:
-        wait = self._chance.uniform(_SHORTEST * self.period, self.period)
-        if soon:
-            # Anywhere in that time: after a restart all taps are new.
-            wait = min(wait, self._chance.uniform(0.0, _INITIAL_INTERVAL_S))
-        self._next[index] = (now + wait, soon)
-        heapq.heappush(self._heap, (now + wait, index))
+    def _interval(self, soon: int) -> float:
+        if soon > 0:
+            return self._chance.uniform(_LEAST_INTERVAL_S, _INITIAL_INTERVAL_S)
+        return self._chance.uniform(_SHORTEST * self.period, self.period)
+
+    def _plan(self, index: int, at: float, soon: int) -> None:
+        self._next[index] = (at, soon)
+        heapq.heappush(self._heap, (at, index))
