@@ -17,18 +17,30 @@ NEEDED = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 _SETPRIV = "/usr/bin/setpriv"
 
 
-def check(status: str = "/proc/self/status") -> None:
+_STATUS = "/proc/self/status"
+
+
+def check(status: str = _STATUS) -> None:
     """Raise CloudError when this process lacks a capability.
 
     Without CAP_NET_ADMIN the kernel would hand over packets and ignore the verdicts: guests' packets would pile up.
     """
-    text = Path(status).read_text(encoding="ascii", errors="replace")
-    effective = int(text.partition("\nCapEff:")[2].split()[0], 16)
+    effective = _effective(status)
     lacking = [name for name, bit in NEEDED.items() if not effective >> bit & 1]
     if lacking:
         raise CloudError(
             f"this process has no {' and no '.join(lacking)}", hint="start it as root, or by systemctl start nfdhcpd"
         )
+
+
+def has_more(status: str = _STATUS) -> bool:
+    """Whether this process has capabilities that it does not need."""
+    return bool(_effective(status) & ~sum(1 << bit for bit in NEEDED.values()))
+
+
+def _effective(status: str) -> int:
+    text = Path(status).read_text(encoding="ascii", errors="replace")
+    return int(text.partition("\nCapEff:")[2].split()[0], 16)
 
 
 def become(user: str, argv: Sequence[str], state: Path) -> None:

@@ -37,7 +37,7 @@ def run(path: str, user: str, check_config: bool) -> None:
         show(path)
         return
     site = settings.load(path)
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and privileges.has_more():
         privileges.become(user, [sys.executable, *sys.orig_argv[1:]], Path(site.service.state))
     privileges.check()
     _serve(site, path)

@@ -39,6 +39,9 @@ def test_the_two_rights_are_enough(tmp_path: Path) -> None:
     path = tmp_path / "status"
     path.write_text(STATUS.format(3 << 12), encoding="ascii")
     privileges.check(str(path))
+    assert not privileges.has_more(str(path))
+    path.write_text(STATUS.format(7 << 12), encoding="ascii")
+    assert privileges.has_more(str(path))
 
 
 def test_root_is_given_up_for_a_user_with_two_capabilities() -> None:
