@@ -56,9 +56,12 @@ def become(user: str, argv: Sequence[str], state: Path) -> None:
         if not state.exists():
             state.mkdir(mode=0o755, parents=True)
             shutil.chown(state, entry.pw_uid, entry.pw_gid)
+    except OSError as err:
+        raise CloudError(f"{state}: {err.strerror}", hint="set state in section [service]") from err
+    try:
         os.execv(_SETPRIV, setpriv(entry, argv))
     except OSError as err:
-        raise CloudError(f"{err.filename or _SETPRIV}: {err.strerror}", hint="apt install util-linux") from err
+        raise CloudError(f"{_SETPRIV}: {err.strerror}", hint="apt install util-linux") from err
 
 
 def setpriv(entry: pwd.struct_passwd, argv: Sequence[str]) -> list[str]:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -189,7 +190,8 @@ def test_prometheus_reads_the_counters() -> None:
         Family("b", "gauge", "How many.", [({}, 3.0)]),
         Family("c_total", "counter", "None yet.", []),
     ]
-    found = {each.name: each for each in text_string_to_metric_families("".join(text(families)))}
+    read: Callable[[str], Iterable[Any]] = text_string_to_metric_families  # it has no types
+    found = {each.name: each for each in read("".join(text(families)))}
     assert {(each.name, each.type, each.documentation) for each in found.values()} == {
         ("a", "counter", "What."),
         ("b", "gauge", "How many."),
