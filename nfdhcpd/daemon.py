@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import cast
 
+from ganeti_cloud.binding import Binding
 from ganeti_cloud.errors import CloudError
 from nfdhcpd import leases, protocols, settings
 from nfdhcpd.folder import Folder
 from nfdhcpd.http import Page, Server
-from nfdhcpd.journal import Journal
+from nfdhcpd.journal import Journal, address
 from nfdhcpd.limiting import Limiter
 from nfdhcpd.links import Links
 from nfdhcpd.metrics import CONTENT_TYPE, Family, text
@@ -170,7 +171,9 @@ class Daemon:
     def _tell(self, changes: Iterable[Change]) -> None:
         for change in changes:
             level = logging.WARNING if change.state is State.BROKEN else logging.INFO
-            self._outlet.put(level, "%s: %s%s", change.tap, change.state, f": {change.reason}" if change.reason else "")
+            reason = f": {change.reason}" if change.reason else ""
+            who = "" if change.binding is None else f" ({_guest(change.binding)})"
+            self._outlet.put(level, "%s: %s%s%s", change.tap, change.state, reason, who)
 
     def _advertise(self, tap: Tap) -> None:
         assert tap.router is not None
@@ -271,6 +274,10 @@ _FIXED: dict[str, Callable[[Settings], object]] = {
     "[service] state": lambda site: site.service.state,
     "[service] listen": lambda site: site.service.listen,
 }
+
+
+def _guest(binding: Binding) -> str:
+    return f"MAC {binding.mac.hex(':')}, address {address(binding)}, host {binding.hostname}"
 
 
 def _signals_to(selector: selectors.BaseSelector, handle: Callable[[int], None]) -> Callable[[], None]:

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ganeti_cloud.binding import Binding
+from nfdhcpd import guest6
 from nfdhcpd.outcome import Outcome
 from nfdhcpd.outlet import Outlet
 from nfdhcpd.taps import Tap
@@ -24,23 +26,34 @@ class Kind(NamedTuple):
     """Only the first since the tap has its addresses."""
 
 
+_LEASED = Kind("got its address", first_only=True)
+_RETURNED = Kind("gave its address back")
+_IN_USE = Kind("says that its address is in use by somebody else", logging.WARNING)
+_REFUSED = Kind("asked for an address that is not its own, and was refused", logging.WARNING)
+
 # By protocol and name; what is in none of the lines is only counted.
 KINDS = {
-    ("dhcp4", "ack"): Kind("got its address", first_only=True),
-    ("dhcp4", "nak"): Kind("asked for an address that is not its own, and was refused", logging.WARNING),
-    ("dhcp4", "decline"): Kind("says that its address is in use by somebody else", logging.WARNING),
-    ("dhcp4", "release"): Kind("gave its address back"),
+    ("dhcp4", "ack"): _LEASED,
+    ("dhcp4", "ack_rapid_commit"): _LEASED,
+    ("dhcp4", "nak"): _REFUSED,
+    ("dhcp4", "decline"): _IN_USE,
+    ("dhcp4", "release"): _RETURNED,
+    ("dhcp6", "reply_request"): _LEASED,
+    ("dhcp6", "reply_solicit"): _LEASED,
+    ("dhcp6", "not_on_link"): _REFUSED,
+    ("dhcp6", "reply_decline"): _IN_USE,
+    ("dhcp6", "reply_release"): _RETURNED,
+    ("ns", "defended"): Kind("was about to take the address of its router", logging.WARNING),
     ("any", "spoofed_mac"): Kind("sent from a MAC that is not its own", logging.WARNING),
     ("any", "limited"): Kind("sends more than the limit; the rest is dropped", logging.WARNING),
 }
 
 
-def address(tap: Tap, protocol: str) -> str:
+def address(binding: Binding, protocol: str = "any") -> str:
     """The address of the guest that *protocol* is about, for people."""
-    binding = tap.binding
     if protocol in ("dhcp4", "any") and binding.ip is not None:
         return str(binding.ip)
-    return str(binding.ip6 or binding.subnet6 or binding.ip or "none")
+    return str(guest6.address(binding) or binding.subnet6 or binding.ip or "none")
 
 
 class Journal:
@@ -82,7 +95,7 @@ class Journal:
                 del self._told_at[key]
 
     def _tell(self, tap: Tap, outcome: Outcome, kind: Kind, more: int) -> None:
-        where = address(tap, outcome.protocol)
+        where = address(tap.binding, outcome.protocol)
         if more:
             self._outlet.put(
                 kind.level,

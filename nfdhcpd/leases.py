@@ -12,6 +12,7 @@ from typing import Any
 
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.files import replace_file
+from nfdhcpd import guest6
 from nfdhcpd.outcome import Outcome
 from nfdhcpd.taps import Tap
 
@@ -31,7 +32,7 @@ def described(tap: Tap, boot: float) -> dict[str, Any]:
         "mac": tap.mac.hex(":"),
         "hostname": binding.hostname,
         "ip": _text(binding.ip),
-        "ip6": _text(binding.ip6),
+        "ip6": _text(guest6.address(binding)),
         "subnet6": _text(binding.subnet6),
         "seen": {f"{outcome.protocol} {outcome.name}": round(boot + at, 3) for outcome, at in tap.seen.items()},
     }

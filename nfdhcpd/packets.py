@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One packet: whose it is, whether it is to be looked at, and the verdict that it always gets."""
+"""One packet: whose it is, whether it is to be looked at, and whether it may go on."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ class Handling:
         self._taps, self._limiter, self._sender, self._journal = taps, limiter, sender, journal
         self._traceback_at = -_TRACEBACK_EVERY
 
-    def handler(self, of: str, answer: Answering) -> Callable[[Packet], None]:
-        """What handles each packet of one queue: *answer* gets the attribute *of* of its tap.
+    def handler(self, of: str, answer: Answering) -> Callable[[Packet], bool]:
+        """What handles each packet of one queue, and says whether it may go on.
 
-        A packet of an unknown interface goes on. One of a tap is ours: it is dropped, whatever becomes of it.
+        *answer* gets the attribute *of* of its tap. A packet of an unknown interface goes on. One of a tap is ours: it
+        does not, whatever becomes of it.
         """
         counts, taps, journal = self.counts, self._taps, self._journal
         allows, send, notable = self._limiter.allows, self._sender.send, journal.notable
@@ -67,13 +68,12 @@ class Handling:
                 return NOT_SERVED, None
             return answer(prepared, packet.get_payload(), source)
 
-        def handle(packet: Packet) -> None:
+        def handle(packet: Packet) -> bool:
             # In a bridge, indev is the bridge.
             tap = taps.by_index.get(packet.physindev or packet.indev)
             if tap is None:
                 counts[UNKNOWN_INTERFACE] += 1
-                packet.accept()
-                return
+                return True
             try:
                 now = monotonic()
                 outcome, frame = decide(tap, packet, now)
@@ -85,8 +85,7 @@ class Handling:
                 tap.seen[outcome] = now
             except Exception as err:  # noqa: BLE001 - one packet must not end the service of the whole node
                 self._failed(tap, err)
-            finally:
-                packet.drop()
+            return False
 
         return handle
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
+from ganeti_cloud.errors import CloudError
 from nfdhcpd.dhcp4 import answering as dhcp4
 from nfdhcpd.dhcp4 import outcomes as dhcp4_outcomes
 from nfdhcpd.dhcp6 import answering as dhcp6
@@ -16,6 +18,8 @@ from nfdhcpd.router import advertising
 from nfdhcpd.router import outcomes as router_outcomes
 from nfdhcpd.settings import Settings
 from nfdhcpd.taps import Prepare, Prepared
+
+log = logging.getLogger(__name__)
 
 UNSOLICITED = Outcome("rs", "unsolicited", answered=True)
 """A router advertisement that nobody asked for."""
@@ -45,13 +49,19 @@ def sources(site: Settings) -> list[Source]:
 
 
 def preparing(site: Settings) -> Prepare:
-    """What prepares the answers to the guest of one binding by the rules of *site*."""
+    """What prepares the answers to the guest of one binding by the rules of *site*; it raises CloudError."""
 
     def prepare(binding: Binding, router_mac: bytes) -> Prepared:
-        return Prepared(
-            dhcp4.prepare(binding, site.dhcp4, router_mac) if site.dhcp4.enabled else None,
-            advertising.prepare(binding, site.ipv6, router_mac) if site.ipv6.enabled else None,
-            dhcp6.prepare(binding, site.ipv6, router_mac) if site.ipv6.enabled else None,
-        )
+        try:
+            return Prepared(
+                dhcp4.prepare(binding, site.dhcp4, router_mac) if site.dhcp4.enabled else None,
+                advertising.prepare(binding, site.ipv6, router_mac) if site.ipv6.enabled else None,
+                dhcp6.prepare(binding, site.ipv6, router_mac) if site.ipv6.enabled else None,
+            )
+        except CloudError:
+            raise
+        except Exception as err:  # noqa: BLE001 - one binding must not keep all other guests from being served
+            log.error("%s: a binding could not be prepared", binding.tap, exc_info=err)
+            raise CloudError("it meets a fault of this program", hint="report it, with the binding") from err
 
     return prepare

@@ -23,9 +23,13 @@ BATCH = 64
 # linux/netfilter/nfnetlink.h, nfnetlink_queue.h and linux/netlink.h
 _SUBSYSTEM_QUEUE = 3
 _MESSAGE_CONFIG = 2
+_MESSAGE_VERDICT_BATCH = 3
+_ATTRIBUTE_VERDICT = 2
 _ATTRIBUTE_MASK = 4
 _ATTRIBUTE_FLAGS = 5
 _FLAG_FAIL_OPEN = 1
+_DROP = 0
+_REQUEST = 1
 _REQUEST_WITH_ACK = 5
 _ERROR = 2
 _SOL_NETLINK = 270
@@ -36,16 +40,17 @@ _CONFIG_TIMEOUT_S = 5.0
 
 
 class Queue:
-    """The queue *number*: each packet of it is handed to *handle*, which gives it a verdict.
+    """The queue *number*: each packet of it is handed to *handle*, which says whether it may go on; others are dropped.
 
     Packets that find the queue full pass (fail-open): a daemon that hangs is in nobody's way. Raises CloudError when
     the queue is not to be had.
     """
 
-    def __init__(self, number: int, handle: Callable[[Packet], None]) -> None:
+    def __init__(self, number: int, handle: Callable[[Packet], bool]) -> None:
         self.number = number
         self._handle = handle
         self._left = 0
+        self._dropped: int | None = None
         self._early = _Early()
         self._queue = _bound(number, self._count)
         # Of the same socket, for what NetfilterQueue has no call for.
@@ -72,6 +77,9 @@ class Queue:
             self._queue.run(block=False)
         except _Enough:
             pass
+        finally:
+            if self._dropped is not None:
+                self._drop(self._dropped)
 
     def close(self) -> None:
         """Give the queue up; what is in it gets the verdict of a queue without a reader."""
@@ -79,11 +87,32 @@ class Queue:
         self._socket.close()
 
     def _count(self, packet: Packet) -> None:
-        self._handle(packet)
+        goes_on = False
+        try:
+            goes_on = self._handle(packet)
+        finally:
+            if goes_on:
+                packet.accept()
+            else:
+                self._dropped = packet.id
         self._left -= 1
         if not self._left:
             # The only way out of run() while packets keep coming.
             raise _Enough
+
+    def _drop(self, last: int) -> None:
+        """Drop all packets up to that with the number *last*: one message for many costs less than each of them."""
+        verdict = struct.pack("=HHII", 12, _ATTRIBUTE_VERDICT, _DROP, socket.htonl(last))
+        try:
+            self._send(_MESSAGE_VERDICT_BATCH, verdict, _REQUEST)
+        except OSError:
+            return  # the kernel has no memory for it: the next one is for these packets, too
+        self._dropped = None
+
+    def _send(self, kind: int, attributes: bytes, flags: int) -> None:
+        body = struct.pack("!BBH", socket.AF_UNSPEC, 0, self.number) + attributes
+        header = _HEADER.pack(_HEADER.size + len(body), _SUBSYSTEM_QUEUE << 8 | kind, flags, _SEQUENCE, 0)
+        self._socket.send(header + body)
 
     def _fail_open(self) -> None:
         """Have the kernel let packets pass that the queue has no room for; NetfilterQueue has no call for that."""
@@ -91,12 +120,8 @@ class Queue:
         attributes = b"".join(
             struct.pack("=HH4s", 8, attribute, flag) for attribute in (_ATTRIBUTE_FLAGS, _ATTRIBUTE_MASK)
         )
-        body = struct.pack("!BBH", socket.AF_UNSPEC, 0, self.number) + attributes
-        header = _HEADER.pack(
-            _HEADER.size + len(body), _SUBSYSTEM_QUEUE << 8 | _MESSAGE_CONFIG, _REQUEST_WITH_ACK, _SEQUENCE, 0
-        )
         self._socket.settimeout(_CONFIG_TIMEOUT_S)
-        self._socket.send(header + body)
+        self._send(_MESSAGE_CONFIG, attributes, _REQUEST_WITH_ACK)
         while True:
             message = self._socket.recv(8192)
             _, kind, _, sequence, _ = _HEADER.unpack_from(message)
@@ -106,6 +131,7 @@ class Queue:
         [status] = struct.unpack_from("=i", message, _HEADER.size)
         if status:
             raise OSError(-status, os.strerror(-status))
+        self._socket.setblocking(False)
 
 
 # libnfnetlink counts from the time of day; its own messages all have been answered when ours is sent.

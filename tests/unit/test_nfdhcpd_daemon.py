@@ -218,7 +218,7 @@ def test_another_mac_gets_nothing_and_is_told_of(node: Node) -> None:
 def test_files_and_interfaces_come_and_go(node: Node) -> None:
     node.start()
     node.bind("192.0.2.17")
-    node.logged("tap0: changed")
+    node.logged(f"tap0: changed (MAC {GUEST_MAC}, address 192.0.2.17, host vm0)")
     assert node.asks() == Offer("offer", "192.0.2.17", 7200)
     (node.folder / "bindings" / "tap0").write_text("IP=x\n", encoding="utf-8")
     wait_for(lambda: any(line.startswith("binding tap0, line 1: ") for line in node.log()), lambda: str(node.log()))
@@ -228,10 +228,10 @@ def test_files_and_interfaces_come_and_go(node: Node) -> None:
     node.says("discover")
     assert node.hears(0.3) is None
     node.bind("192.0.2.18")
-    node.logged("tap0: served")
+    node.logged(f"tap0: served (MAC {GUEST_MAC}, address 192.0.2.18, host vm0)")
     assert node.asks() == Offer("offer", "192.0.2.18", 7200)
     ip("link del tap0")
-    node.logged("tap0: waiting: there is no interface tap0")
+    node.logged(f"tap0: waiting: there is no interface tap0 (MAC {GUEST_MAC}, address 192.0.2.18, host vm0)")
 
 
 def test_new_settings_hold_without_a_restart_and_broken_ones_do_not(node: Node) -> None:

@@ -106,7 +106,7 @@ def test_a_guest_without_ipv4_is_named_by_what_it_has(pipe: tuple[int, int]) -> 
     written = Written(pipe)
     tap = taps(binding()._replace(ip=None, subnet=None, gateway=None)).by_index[10]
     happens(written, tap, SPOOFED, 1.0)
-    assert "address 2001:db8::/64" in written.lines()[0]
+    assert "address 2001:db8::5054:10ff:fe00:1," in written.lines()[0]
 
 
 def test_nobody_waits_for_a_journal_that_does_not_read(pipe: tuple[int, int]) -> None:

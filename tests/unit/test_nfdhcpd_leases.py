@@ -39,7 +39,7 @@ def test_a_tap_is_described_with_times_of_day() -> None:
         "mac": "52:54:10:00:00:01",
         "hostname": "vm0.example.com",
         "ip": "192.0.2.16",
-        "ip6": None,
+        "ip6": "2001:db8::5054:10ff:fe00:1",
         "subnet6": "2001:db8::/64",
         "seen": {"dhcp4 ack": 1012.5},
     }
@@ -48,7 +48,7 @@ def test_a_tap_is_described_with_times_of_day() -> None:
 def test_the_table_is_by_number_and_tells_what_was_last() -> None:
     rows = [leases.described(tap, 1000.0) for tap in some(11)]
     rows[10]["seen"] = {"dhcp4 offer": 990.0, "dhcp4 ack_rapid_commit": 1000.0}
-    rows[2] |= {"ip": None, "seen": {"rs advertised": 1000.0 - 86400 * 3}}
+    rows[2] |= {"ip": None, "ip6": None, "seen": {"rs advertised": 1000.0 - 86400 * 3}}
     table = leases.table(rows, 1005.0)
     assert table[0] == "TAP   MAC               ADDRESS       HOSTNAME         LAST"
     assert [line.split()[0] for line in table[1:]] == [f"tap{number}" for number in range(11)]

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from netfilterqueue import Packet
@@ -66,17 +67,17 @@ def loopback() -> Iterator[Loopback]:
         found.close()
 
 
-def drop(packet: Packet) -> None:
-    packet.drop()
+def drop(packet: Packet) -> bool:
+    return False
 
 
 def test_packets_are_handled_some_at_a_time(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "BATCH", 4)
     handled: list[bytes] = []
 
-    def handle(packet: Packet) -> None:
+    def handle(packet: Packet) -> bool:
         handled.append(packet.get_payload())
-        packet.drop()
+        return False
 
     found = Queue(NUMBER, handle)
     assert loopback.send(10) == 0
@@ -90,10 +91,43 @@ def test_packets_are_handled_some_at_a_time(loopback: Loopback, monkeypatch: pyt
 
 
 def test_a_verdict_is_obeyed(loopback: Loopback) -> None:
-    found = Queue(NUMBER, lambda packet: packet.accept())
+    found = Queue(NUMBER, lambda packet: True)
     assert loopback.send(3) == 0
     found.work()
     assert loopback.passed() == 3
+    found.close()
+
+
+def test_each_packet_has_the_verdict_that_is_its_own(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "BATCH", 5)
+    verdicts = iter([False, True, False, False, True, True, False, True, True, False])
+    found = Queue(NUMBER, lambda packet: next(verdicts))
+    assert loopback.send(10) == 0
+    found.work()
+    assert loopback.passed() == 2
+    assert waiting() == 5
+    found.work()
+    assert loopback.passed() == 3
+    assert waiting() == 0
+    found.close()
+
+
+def waiting() -> int:
+    """How many packets are in the queue."""
+    [line] = Path("/proc/thread-self/net/netfilter/nfnetlink_queue").read_text(encoding="ascii").splitlines()
+    return int(line.split()[2])
+
+
+def test_a_packet_that_nobody_can_handle_is_dropped(loopback: Loopback) -> None:
+    def fail(packet: Packet) -> bool:
+        raise KeyboardInterrupt
+
+    found = Queue(NUMBER, fail)
+    loopback.send(2)
+    for left in (1, 0):
+        with pytest.raises(KeyboardInterrupt):
+            found.work()
+        assert (loopback.passed(), waiting()) == (0, left)
     found.close()
 
 
@@ -135,9 +169,9 @@ def test_packets_that_come_while_the_queue_is_set_up_are_not_lost(
     monkeypatch.setattr(Queue, "_fail_open", while_packets_come)
     handled: list[bytes] = []
 
-    def handle(packet: Packet) -> None:
+    def handle(packet: Packet) -> bool:
         handled.append(packet.get_payload())
-        packet.drop()
+        return False
 
     found = Queue(NUMBER, handle)
     counts = []
