@@ -30,6 +30,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 PROGRAM = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from nfdhcpd.cli import main; sys.exit(main())"
 GUEST_MAC = "52:54:10:00:00:01"
+GUEST = f"(MAC {GUEST_MAC}, address 192.0.2.16, host vm0)"
 QUEUES = ("-p udp --dport 67 -j NFQUEUE --queue-num 42 --queue-bypass",)
 _ETH_P_IP = 0x800  # linux/if_ether.h
 _LIMIT_S = 20.0
@@ -70,10 +71,12 @@ class Node:
     def listen(self) -> str:
         return str(self.folder / "http.sock")
 
-    def configure(self, dhcp4: str) -> None:
+    def configure(self, dhcp4: str, limits: str = "") -> None:
         text = f"""
         [dhcp4]
         {dhcp4}
+        [limits]
+        {limits}
         [service]
         bindings = "{self.folder}/bindings"
         state = "{self.folder}/state"
@@ -187,7 +190,7 @@ def test_a_guest_gets_its_address_and_a_restart_loses_nothing(node: Node) -> Non
     node.start()
     assert node.asks() == Offer("offer", "192.0.2.16", 7200)
     assert node.asks("request") == Offer("ack", "192.0.2.16", 7200)
-    told = f"tap0: got its address (MAC {GUEST_MAC}, address 192.0.2.16, host vm0)"
+    told = f"tap0: got its address {GUEST}"
     node.logged(told)
     assert node.stop() == 0
     [row] = json.loads((node.folder / "state" / "leases.json").read_text(encoding="utf-8"))
@@ -212,7 +215,7 @@ def test_another_mac_gets_nothing_and_is_told_of(node: Node) -> None:
     node.start()
     node.says("discover", mac="52:54:10:00:00:02")
     assert node.hears(0.3) is None
-    node.logged(f"tap0: sent from a MAC that is not its own (MAC {GUEST_MAC}, address 192.0.2.16, host vm0)")
+    node.logged(f"tap0: sent from a MAC that is not its own {GUEST}")
 
 
 def test_files_and_interfaces_come_and_go(node: Node) -> None:
@@ -247,10 +250,13 @@ def test_new_settings_hold_without_a_restart_and_broken_ones_do_not(node: Node) 
     rule = "1 is not a whole number of seconds from 60 to 4294967294"
     node.logged(f"{node.config}: [dhcp4] lease_time: {rule}: the settings stay as they were")
     assert node.asks() == Offer("offer", "192.0.2.16", 3000)
-    node.configure("queue = 77")
+    node.configure("queue = 77", limits="packets_per_second = 1\nburst = 1")
     node.signal(signal.SIGHUP)
     node.logged("only a restart changes the queues")
     assert node.asks() == Offer("offer", "192.0.2.16", 604800)
+    for _ in range(3):
+        node.says("discover")
+    node.logged(f"tap0: sends more than the limit; the rest is dropped {GUEST}")
 
 
 def test_it_tells_whom_it_serves(node: Node) -> None:
