@@ -140,7 +140,7 @@ class Daemon:
         while self._folder.is_busy:
             for change in self._refresh_files():
                 waiting += change.state is State.WAITING
-        log.info("serves %d taps; %d wait for their interfaces", len(self._taps.by_index), waiting)
+        log.info("taps served: %d, waiting for their interfaces: %d", len(self._taps.by_index), waiting)
 
     def _on_files(self) -> None:
         self._tell(self._refresh_files())
@@ -241,7 +241,7 @@ class Daemon:
         now = time.monotonic()
         for tap in self._served():
             self._schedule.begin(tap, now)
-        log.info("new settings serve %d taps", len(self._taps.by_index))
+        log.info("the settings are new; taps served: %d", len(self._taps.by_index))
 
     def _dump(self) -> None:
         boot = leases.boot_time()

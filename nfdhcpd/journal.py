@@ -66,6 +66,15 @@ class Journal:
             for outcome in outcomes
             if (outcome.protocol, outcome.name) in KINDS
         }
+        # One guest may be told of its address by several outcomes.
+        self._same = {
+            outcome: frozenset(
+                other
+                for other, kind in self.notable.items()
+                if kind is self.notable[outcome] and other.protocol == outcome.protocol
+            )
+            for outcome in self.notable
+        }
         self._told_at: dict[tuple[Tap, Outcome], float] = {}
         self._held_back: dict[tuple[Tap, Outcome], int] = {}
 
@@ -73,7 +82,7 @@ class Journal:
         """The notable *outcome* came to pass on *tap*, whose ``seen`` has not been told yet."""
         kind = self.notable[outcome]
         if kind.first_only:
-            if outcome not in tap.seen:
+            if self._same[outcome].isdisjoint(tap.seen):
                 self._tell(tap, outcome, kind, 0)
             return
         key = (tap, outcome)

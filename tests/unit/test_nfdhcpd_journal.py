@@ -63,10 +63,20 @@ def test_everything_that_a_person_is_told_does_happen() -> None:
 
 def test_a_lease_is_told_once(pipe: tuple[int, int], tap: Tap) -> None:
     written = Written(pipe)
-    for now in (1.0, 2.0, 3600.0):
-        happens(written, tap, ACK, now)
+    for outcome in (ACK, ALL["dhcp4", "ack_rapid_commit"], ACK):
+        happens(written, tap, outcome, 1.0)
     wanted = "<6>tap0: got its address (MAC 52:54:10:00:00:01, address 192.0.2.16, host vm0.example.com)"
     assert written.lines() == [wanted]
+
+
+def test_a_lease_of_each_protocol_is_told(pipe: tuple[int, int], tap: Tap) -> None:
+    written = Written(pipe)
+    for outcome in (ACK, ALL["dhcp6", "reply_request"], ALL["dhcp6", "reply_solicit"]):
+        happens(written, tap, outcome, 1.0)
+    assert [line.rpartition("address ")[2].partition(",")[0] for line in written.lines()] == [
+        "192.0.2.16",
+        "2001:db8::5054:10ff:fe00:1",
+    ]
 
 
 def test_a_line_a_second_and_how_many_there_would_have_been(pipe: tuple[int, int], tap: Tap) -> None:
