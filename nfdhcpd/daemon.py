@@ -4,23 +4,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import signal
-import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import cast
 
-from ganeti_cloud.binding import Binding
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import leases, protocols, settings
-from nfdhcpd.folder import Folder
+from nfdhcpd import protocols, settings
+from nfdhcpd.guests import Guests
 from nfdhcpd.http import Page, Server
-from nfdhcpd.journal import Journal, address
+from nfdhcpd.journal import Journal
 from nfdhcpd.limiting import Limiter
-from nfdhcpd.links import Links
 from nfdhcpd.metrics import CONTENT_TYPE, Family, text
 from nfdhcpd.notify import Notifier
 from nfdhcpd.outlet import Outlet
@@ -30,16 +26,14 @@ from nfdhcpd.queue import Queue
 from nfdhcpd.router import advertising
 from nfdhcpd.sending import Sender
 from nfdhcpd.settings import Settings
-from nfdhcpd.taps import Change, State, Tap, Taps
+from nfdhcpd.signals import signals_to
+from nfdhcpd.taps import Tap
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-_SAVE_EVERY_S = 60.0
 # How long the end may take for lines that the journal has not read.
 _LAST_LINES_S = 0.5
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Daemon:
@@ -52,30 +46,24 @@ class Daemon:
         self._site, self._path, self._outlet = site, path, outlet
         self._notifier = Notifier(env)
         self._is_ending = False
-        now = time.monotonic()
-        self._tick_at = self._save_at = self._alive_at = now
-        self._saved_total = -1
+        self._tick_at = self._alive_at = time.monotonic()
         with ExitStack() as stack:
             self._selector = stack.enter_context(selectors.DefaultSelector())
+            stack.callback(signals_to(self._selector, self._on_signal))
             self._sender = Sender()
             stack.callback(self._sender.close)
-            self._folder = Folder(site.service.bindings)
-            stack.callback(self._folder.close)
-            self._links = Links()
-            stack.callback(self._links.close)
-            self._taps = Taps(self._folder.bindings, self._links.links, protocols.preparing(site))
+            self._guests = Guests(site, outlet)
+            stack.callback(self._guests.close)
             self._limiter = Limiter(site.limits)
             self._journal = Journal(outlet, (*OUTCOMES, *protocols.OUTCOMES))
-            self._handling = Handling(self._taps, self._limiter, self._sender, self._journal, protocols.OUTCOMES)
-            self._keeper = leases.Keeper(site.service.state, protocols.OUTCOMES)
-            self._schedule = Schedule(self._taps, site.ipv6.ra_period, self._advertise)
+            self._handling = Handling(self._guests.taps, self._limiter, self._sender, self._journal, protocols.OUTCOMES)
             # Packets that come from now on wait for the bindings to be loaded.
             self._open_queues(stack)
             self._server = self._listening(stack)
-            stack.callback(_signals_to(self._selector, self._on_signal))
-            self._selector.register(self._folder, selectors.EVENT_READ, self._on_files)
-            self._selector.register(self._links, selectors.EVENT_READ, self._on_links)
-            self._load()
+            self._selector.register(self._guests.folder, selectors.EVENT_READ, self._guests.on_files)
+            self._selector.register(self._guests.links, selectors.EVENT_READ, self._guests.on_links)
+            self._schedule = Schedule(self._guests.taps, site.ipv6.ra_period, self._advertise)
+            self._guests.load(self._schedule.begin)
             self._stack = stack.pop_all()
 
     def serve(self) -> None:
@@ -86,7 +74,7 @@ class Daemon:
                 self._once()
         finally:
             self._notifier.stopping()
-            self._save(whole=True)
+            self._guests.save()
             self._outlet.flush(_LAST_LINES_S)
 
     def close(self) -> None:
@@ -101,13 +89,13 @@ class Daemon:
         if now >= self._tick_at:
             self._tick(now)
         self._schedule.work(now)
-        if self._folder.is_busy:
-            self._on_files()
+        if self._guests.folder.is_busy:
+            self._guests.on_files()
         if not ready or self._outlet.crowded:
             self._outlet.flush()
 
     def _wait_s(self) -> float:
-        if self._folder.is_busy:
+        if self._guests.folder.is_busy:
             return 0.0
         now = time.monotonic()
         waits = (self._tick_at - now, self._schedule.due_in(now), self._outlet.due_in())
@@ -124,56 +112,11 @@ class Daemon:
             return None
         pages = {
             "/metrics": Page(CONTENT_TYPE, lambda: text(self._families())),
-            "/leases": Page("application/json", lambda: leases.pieces(self._served(), leases.boot_time())),
+            "/leases": Page("application/json", lambda: self._guests.described()),
         }
         server = Server(self._site.service.listen, pages, self._selector)
         stack.callback(server.close)
         return server
-
-    def _load(self) -> None:
-        """Read all bindings, and what was known when the daemon ended last."""
-        try:
-            self._keeper.load()
-        except CloudError as err:
-            log.warning("%s", err)
-        waiting = 0
-        while self._folder.is_busy:
-            for change in self._refresh_files():
-                waiting += change.state is State.WAITING
-        log.info("taps served: %d, waiting for their interfaces: %d", len(self._taps.by_index), waiting)
-
-    def _on_files(self) -> None:
-        self._tell(self._refresh_files())
-
-    def _refresh_files(self) -> list[Change]:
-        news = self._folder.news()
-        for problem in news.problems:
-            log.warning("%s", problem)
-        return self._follow(self._taps.refresh(news.changed))
-
-    def _on_links(self) -> None:
-        try:
-            changed = self._links.changes()
-        except CloudError as err:
-            log.warning("%s", err)
-            return
-        self._tell(self._follow(self._taps.refresh(changed)))
-
-    def _follow(self, changes: list[Change]) -> list[Change]:
-        now = time.monotonic()
-        for change in changes:
-            tap = self._taps.by_name.get(change.tap)
-            if tap is not None and change.state in (State.SERVED, State.CHANGED):
-                self._keeper.restore(tap)
-                self._schedule.begin(tap, now)
-        return changes
-
-    def _tell(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            level = logging.WARNING if change.state is State.BROKEN else logging.INFO
-            reason = f": {change.reason}" if change.reason else ""
-            who = "" if change.binding is None else f" ({_guest(change.binding)})"
-            self._outlet.put(level, "%s: %s%s%s", change.tap, change.state, reason, who)
 
     def _advertise(self, tap: Tap) -> None:
         assert tap.router is not None
@@ -184,39 +127,18 @@ class Daemon:
         """What is to be done about once a second."""
         self._tick_at = now + _TICK_S
         self._journal.tick(now)
-        # A folder that has gone may have come again, of which nobody tells.
-        self._on_files()
+        self._guests.tick(now, sum(self._handling.counts.values()))
         if self._server is not None:
             self._server.tick(now)
         if self._notifier.watchdog_s is not None and now >= self._alive_at:
             self._alive_at = now + self._notifier.watchdog_s
-            self._notifier.alive(f"{len(self._taps.by_index)} taps")
-        self._save_now_and_then(now)
-
-    def _save_now_and_then(self, now: float) -> None:
-        if self._keeper.is_writing:
-            self._save()
-        elif now >= self._save_at:
-            self._save_at = now + _SAVE_EVERY_S
-            total = sum(self._handling.counts.values())
-            if total != self._saved_total:
-                self._saved_total = total
-                self._keeper.begin(self._taps.by_name.values())
-
-    def _save(self, *, whole: bool = False) -> None:
-        try:
-            if whole:
-                self._keeper.write_all(self._taps.by_name.values())
-            else:
-                self._keeper.write_some()
-        except OSError as err:
-            log.warning("what is known of guests cannot be kept in %s: %s", self._site.service.state, err.strerror)
+            self._notifier.alive(f"{len(self._guests.taps.by_index)} taps")
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
             self._reload()
         elif number == signal.SIGUSR1:
-            self._dump()
+            self._guests.dump()
         else:
             self._is_ending = True
 
@@ -234,22 +156,9 @@ class Daemon:
         fixed = [name for name, of in _FIXED.items() if of(site) != of(self._site)]
         if fixed:
             log.warning("only a restart changes %s", ", ".join(fixed))
-        self._site = site
         self._limiter.change(site.limits)
         self._schedule.period = site.ipv6.ra_period
-        self._tell(self._taps.prepare_all(protocols.preparing(site)))
-        now = time.monotonic()
-        for tap in self._served():
-            self._schedule.begin(tap, now)
-        log.info("the settings are new; taps served: %d", len(self._taps.by_index))
-
-    def _dump(self) -> None:
-        boot = leases.boot_time()
-        for line in leases.table([leases.described(tap, boot) for tap in self._served()], time.time()):
-            self._outlet.put(logging.INFO, "%s", line)
-
-    def _served(self) -> list[Tap]:
-        return list(self._taps.by_index.values())
+        self._guests.change(site)
 
     def _families(self) -> list[Family]:
         counts = [
@@ -260,7 +169,7 @@ class Daemon:
         return [
             Family("nfdhcpd_packets_total", "counter", "Packets by what became of them.", counts),
             Family("nfdhcpd_send_failures_total", "counter", "Frames that could not be sent.", failures),
-            Family("nfdhcpd_taps", "gauge", "Taps that are served.", [({}, float(len(self._taps.by_index)))]),
+            Family("nfdhcpd_taps", "gauge", "Taps that are served.", [({}, float(len(self._guests.taps.by_index)))]),
             Family(
                 "nfdhcpd_journal_lost_total", "counter", "Lines that were too many.", [({}, float(self._outlet.lost))]
             ),
@@ -274,31 +183,3 @@ _FIXED: dict[str, Callable[[Settings], object]] = {
     "[service] state": lambda site: site.service.state,
     "[service] listen": lambda site: site.service.listen,
 }
-
-
-def _guest(binding: Binding) -> str:
-    return f"MAC {binding.mac.hex(':')}, address {address(binding)}, host {binding.hostname}"
-
-
-def _signals_to(selector: selectors.BaseSelector, handle: Callable[[int], None]) -> Callable[[], None]:
-    """Have *handle* called for each signal when *selector* says so; returns what undoes it."""
-    reader, writer = socket.socketpair()
-    for end in (reader, writer):
-        end.setblocking(False)
-    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-
-    def read() -> None:
-        for number in os.read(reader.fileno(), 64):
-            handle(number)
-
-    def undo() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(wakeup)
-        selector.unregister(reader)
-        reader.close()
-        writer.close()
-
-    selector.register(reader, selectors.EVENT_READ, read)
-    return undo

@@ -6,11 +6,11 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganeti_cloud import binding, config
+from ganeti_cloud import binding, config, netvalues
 from ganeti_cloud.errors import ConfigError
 from nfdhcpd.rules.options import OPTIONS as RULES
 
@@ -20,9 +20,6 @@ MANUAL = "nfdhcpd.toml(5)"
 
 _HINT = f"correct the file; {MANUAL} describes its keys"
 
-# RFC 1123, 2.1
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}([.]{_LABEL})*")
 _PORT = re.compile(r"(127\.0\.0\.1|\[::1\]):([0-9]{1,5})")
 
 
@@ -116,28 +113,17 @@ def _one(what: str, is_one: Callable[[str], bool]) -> Callable[[object], str]:
     return check
 
 
-def _is_address(version: int) -> Callable[[str], bool]:
+def _fits(read: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether *read* takes a text."""
+
     def is_one(word: str) -> bool:
         try:
-            address = ip_address(word)
+            read(word)
         except ValueError:
             return False
-        # A zone index means something on this node only.
-        return address.version == version and "%" not in word
+        return True
 
     return is_one
-
-
-def _is_host(word: str) -> bool:
-    """Whether answers may come from the address *word*: clients drop what comes from any other (RFC 1122, 3.2.1.3)."""
-    if not _is_address(4)(word):
-        return False
-    address = IPv4Address(word)
-    return not (address.is_multicast or address.is_unspecified or address.is_loopback or address.is_reserved)
-
-
-def _is_domain(word: str) -> bool:
-    return bool(_DOMAIN.fullmatch(word))
 
 
 def _is_duid(word: str) -> bool:
@@ -163,9 +149,9 @@ def _queue(raw: object) -> int:
 
 
 _flag = config.choice("yes", "no")
-_addresses4 = _words("IPv4 addresses, with spaces between them", _is_address(4))
-_addresses6 = _words("IPv6 addresses, with spaces between them", _is_address(6))
-_domains = _words("domains, with spaces between them", _is_domain)
+_addresses4 = _words("IPv4 addresses of machines, with spaces between them", _fits(netvalues.ipv4))
+_addresses6 = _words("IPv6 addresses of machines, with spaces between them", _fits(netvalues.ipv6))
+_domains = _words("domains, with spaces between them", _fits(netvalues.domain_name))
 # RFC 2131, 3.3: all ones is a lease for ever, which could never be changed.
 _lease_time = config.seconds(minimum=60, maximum=2**32 - 2)
 _renewal_time = config.seconds(minimum=30, maximum=2**31)
@@ -177,7 +163,7 @@ OPTIONS = (
         "dhcp4",
         "server_address",
         "192.0.2.1",
-        _one("the IPv4 address of a host", _is_host),
+        _one("the IPv4 address of a machine", _fits(netvalues.ipv4)),
         "Address that answers come from; no interface needs to have it.",
     ),
     config.Option(
@@ -190,7 +176,9 @@ OPTIONS = (
     config.Option("dhcp4", "lease_time", 604800, _lease_time, "How long a guest may keep its address, in seconds."),
     config.Option("dhcp4", "renewal_time", 3600, _renewal_time, "After how many seconds it renews it."),
     config.Option("dhcp4", "nameservers", "", _addresses4, "Name servers; empty for none."),
-    config.Option("dhcp4", "domain", "", config.optional(_one("a domain", _is_domain)), "Domain of guests."),
+    config.Option(
+        "dhcp4", "domain", "", config.optional(_one("a domain", _fits(netvalues.domain_name))), "Domain of guests."
+    ),
     config.Option("dhcp4", "search_domains", "", _domains, "Domains that guests search names in; empty for none."),
     config.Option("dhcp4", "ntp_servers", "", _addresses4, "Time servers; empty for none."),
     config.Option(
@@ -277,8 +265,10 @@ def settings_of(values: config.Values, path: str, machine_id: str = MACHINE_ID) 
         raise ConfigError(f"{path}: {'; '.join(problems)}", hint=_HINT)
     dhcp4, ipv6 = _section(values, "dhcp4"), _section(values, "ipv6")
     for section in (dhcp4, ipv6):
-        section["search_domains"] = tuple(section["search_domains"].split())
+        section["search_domains"] = tuple(map(netvalues.domain_name, section["search_domains"].split()))
         section["enabled"] = section["enabled"] == "yes"
+    if dhcp4["domain"]:
+        dhcp4["domain"] = netvalues.domain_name(dhcp4["domain"])
     dhcp4["server_on_link"] = dhcp4["server_on_link"] == "yes"
     dhcp4["server_address"] = IPv4Address(dhcp4["server_address"])
     for key in ("nameservers", "ntp_servers"):

@@ -53,7 +53,8 @@ def test_the_file_is_read(tmp_path: Path, machine_id: str) -> None:
     [dhcp4]
     enabled = "no"
     nameservers = "192.0.2.53  198.51.100.53"
-    search_domains = "example.com example.org"
+    search_domains = "example.com example.org."
+    domain = "example.net."
     server_on_link = "yes"
     [ipv6]
     nameservers = "2001:db8::53"
@@ -66,6 +67,7 @@ def test_the_file_is_read(tmp_path: Path, machine_id: str) -> None:
     assert (site.dhcp4.enabled, site.dhcp4.server_on_link) == (False, True)
     assert site.dhcp4.nameservers == (IPv4Address("192.0.2.53"), IPv4Address("198.51.100.53"))
     assert site.dhcp4.search_domains == ("example.com", "example.org")
+    assert site.dhcp4.domain == "example.net"
     assert site.ipv6.nameservers == (IPv6Address("2001:db8::53"),)
     assert (site.ipv6.duid, site.ipv6.mode) == (bytes.fromhex("00020000ab1101"), "dhcpv6")
     assert site.service.listen == "[::1]:9547"
@@ -81,10 +83,10 @@ def test_the_file_is_read(tmp_path: Path, machine_id: str) -> None:
         (
             "dhcp4",
             "nameservers = '192.0.2.1 2001:db8::1'",
-            "[dhcp4] nameservers: '192.0.2.1 2001:db8::1' is not IPv4 addresses, with spaces between them",
+            "[dhcp4] nameservers: '192.0.2.1 2001:db8::1' is not IPv4 addresses of machines, with spaces between them",
         ),
-        ("dhcp4", "server_address = '0.0.0.0'", "[dhcp4] server_address: '0.0.0.0' is not the IPv4 address of a host"),
-        ("dhcp4", "server_address = '::1'", "[dhcp4] server_address: '::1' is not the IPv4 address of a host"),
+        ("dhcp4", "server_address = '0.0.0.0'", "[dhcp4] server_address: '0.0.0.0' is not the IPv4 address of a machine"),
+        ("dhcp4", "server_address = '::1'", "[dhcp4] server_address: '::1' is not the IPv4 address of a machine"),
         ("dhcp4", "domain = 'a..b'", "[dhcp4] domain: 'a..b' is not a domain"),
         (
             "dhcp4",
@@ -94,7 +96,7 @@ def test_the_file_is_read(tmp_path: Path, machine_id: str) -> None:
         (
             "ipv6",
             "nameservers = 'fe80::1%eth0'",
-            "[ipv6] nameservers: 'fe80::1%eth0' is not IPv6 addresses, with spaces between them",
+            "[ipv6] nameservers: 'fe80::1%eth0' is not IPv6 addresses of machines, with spaces between them",
         ),
         ("ipv6", "duid = '0001'", "[ipv6] duid: '0001' is not 3 to 130 bytes in hexadecimal"),
         ("ipv6", "duid = 'zz'", "[ipv6] duid: 'zz' is not 3 to 130 bytes in hexadecimal"),
