@@ -85,7 +85,11 @@ def test_the_file_is_read(tmp_path: Path, machine_id: str) -> None:
             "nameservers = '192.0.2.1 2001:db8::1'",
             "[dhcp4] nameservers: '192.0.2.1 2001:db8::1' is not IPv4 addresses of machines, with spaces between them",
         ),
-        ("dhcp4", "server_address = '0.0.0.0'", "[dhcp4] server_address: '0.0.0.0' is not the IPv4 address of a machine"),
+        (
+            "dhcp4",
+            "server_address = '0.0.0.0'",
+            "[dhcp4] server_address: '0.0.0.0' is not the IPv4 address of a machine",
+        ),
         ("dhcp4", "server_address = '::1'", "[dhcp4] server_address: '::1' is not the IPv4 address of a machine"),
         ("dhcp4", "domain = 'a..b'", "[dhcp4] domain: 'a..b' is not a domain"),
         (
