@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The guests of this node: files and interfaces that come and go, and what is known of whom they are about."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from ganeti_cloud.errors import CloudError
+from nfdhcpd import leases, protocols
+from nfdhcpd.folder import Folder
+from nfdhcpd.journal import address
+from nfdhcpd.links import Links
+from nfdhcpd.outlet import Outlet
+from nfdhcpd.settings import Settings
+from nfdhcpd.taps import Change, State, Tap, Taps
+
+log = logging.getLogger(__name__)
+
+_SAVE_EVERY_S = 60.0
+
+
+class Guests:
+    """Whom this node serves by the settings *site*, once :meth:`load` was called.
+
+    Raises CloudError when the folder of bindings or the interfaces cannot be watched.
+    """
+
+    def __init__(self, site: Settings, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._state = site.service.state
+        self._begin: Callable[[Tap, float], None] = lambda tap, now: None
+        self._keeper = leases.Keeper(self._state, protocols.OUTCOMES)
+        self._save_at = time.monotonic()
+        self._saved_total = -1
+        self.folder = Folder(site.service.bindings)
+        try:
+            self.links = Links()
+        except CloudError:
+            self.folder.close()
+            raise
+        self.taps = Taps(self.folder.bindings, self.links.links, protocols.preparing(site))
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self.folder.close()
+        self.links.close()
+
+    def load(self, begin: Callable[[Tap, float], None]) -> None:
+        """Read all bindings, and what was known when the daemon ended last.
+
+        From now on *begin* is called for each tap that is served, or served otherwise, with the monotonic time.
+        """
+        self._begin = begin
+        try:
+            self._keeper.load()
+        except CloudError as err:
+            log.warning("%s", err)
+        waiting = 0
+        while self.folder.is_busy:
+            waiting += sum(change.state is State.WAITING for change in self._news_of_files())
+        log.info("taps served: %d, waiting for their interfaces: %d", len(self.taps.by_index), waiting)
+
+    def on_files(self) -> None:
+        """Look which files have changed."""
+        self._tell(self._news_of_files())
+
+    def on_links(self) -> None:
+        """Look which interfaces have changed."""
+        try:
+            changed = self.links.changes()
+        except CloudError as err:
+            log.warning("%s", err)
+            return
+        self._tell(self._followed(self.taps.refresh(changed)))
+
+    def change(self, site: Settings) -> None:
+        """Serve all by other settings."""
+        self._tell(self.taps.prepare_all(protocols.preparing(site)))
+        now = time.monotonic()
+        for tap in self.taps.by_index.values():
+            self._begin(tap, now)
+        log.info("the settings are new; taps served: %d", len(self.taps.by_index))
+
+    def tick(self, now: float, total: int) -> None:
+        """What is to be done about once a second; *total* is the number of all packets up to now."""
+        # A folder that has gone may have come again, of which nobody tells.
+        self.on_files()
+        if not self._keeper.is_writing and now >= self._save_at:
+            self._save_at = now + _SAVE_EVERY_S
+            if total != self._saved_total:
+                self._saved_total = total
+                self._keeper.begin(self.taps.by_name.values())
+        self._saved(self._keeper.write_some)
+
+    def save(self) -> None:
+        """Write down what the next start has to know."""
+        self._saved(lambda: self._keeper.write_all(self.taps.by_name.values()))
+
+    def described(self) -> Iterator[str]:
+        """All that are served, as JSON in pieces."""
+        return leases.pieces(list(self.taps.by_index.values()), leases.boot_time())
+
+    def dump(self) -> None:
+        """Put the table of all that are served into the journal."""
+        boot = leases.boot_time()
+        rows = [leases.described(tap, boot) for tap in self.taps.by_index.values()]
+        for line in leases.table(rows, time.time()):
+            self._outlet.put(logging.INFO, "%s", line)
+
+    def _saved(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as err:
+            log.warning("what is known of guests cannot be kept in %s: %s", self._state, err.strerror)
+
+    def _news_of_files(self) -> list[Change]:
+        news = self.folder.news()
+        for problem in news.problems:
+            log.warning("%s", problem)
+        return self._followed(self.taps.refresh(news.changed))
+
+    def _followed(self, changes: list[Change]) -> list[Change]:
+        now = time.monotonic()
+        for change in changes:
+            tap = self.taps.by_name.get(change.tap)
+            if tap is not None and change.state in (State.SERVED, State.CHANGED):
+                self._keeper.restore(tap)
+                self._begin(tap, now)
+        return changes
+
+    def _tell(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            level = logging.WARNING if change.state is State.BROKEN else logging.INFO
+            reason = f": {change.reason}" if change.reason else ""
+            self._outlet.put(level, "%s: %s%s%s", change.tap, change.state, reason, _whose(change))
+
+
+def _whose(change: Change) -> str:
+    binding = change.binding
+    if binding is None:
+        return ""
+    return f" (MAC {binding.mac.hex(':')}, address {address(binding)}, host {binding.hostname})"
