@@ -117,7 +117,7 @@ def _asked(path: str) -> Wanted:
 
 
 def _summary(asked: Wanted) -> str:
-    queues = ", ".join(f"{each.name} {each.queue}" for each in asked.traffic) or "none"
+    queues = ", ".join(f"{each.kind.name} {each.queue}" for each in asked.traffic) or "none"
     return f"taps {' '.join(asked.rules.taps)}, queues {queues}"
 
 
@@ -128,7 +128,7 @@ def _as_json(asked: Wanted, found: Found, state: State) -> dict[str, object]:
         "backend": backend,
         "kernel_limits": applying.limited(found),
         "taps": list(asked.rules.taps),
-        "queues": {each.name: each.queue for each in asked.traffic},
+        "queues": {each.kind.name: each.queue for each in asked.traffic},
         "rules": found.lines,
     }
 

@@ -135,7 +135,7 @@ def _places(wanted: Wanted, backend: Backend) -> list[str]:
     if not programs.has("nft"):
         places = []
     if backend is Backend.IPTABLES:
-        ips = {each.ip for bridged in both for each in traffic[bridged]}
+        ips = {each.kind.ip for bridged in both for each in traffic[bridged]}
         places += [iptables.PROGRAMS[ip] for ip in sorted(ips)]
     return places
 

@@ -18,7 +18,7 @@ from nfdhcpd.rules import applying
 from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
 from nfdhcpd.rules.options import RulesSettings
-from nfdhcpd.rules.wanted import DHCP4, DHCP6, NS, RS, Wanted
+from nfdhcpd.rules.wanted import DHCP4, DHCP6, NS, RS, Traffic, Wanted
 from tests.unit.nfdhcpd_network import Reader, Tap, icmp6, namespace, nft_queues, passed, sh, udp4, udp6, watch
 
 pytestmark = [
@@ -41,7 +41,7 @@ OTHERS = {
 
 WANTED = Wanted(
     RulesSettings(("tap*", "vif7"), routed=True, bridged=True),
-    tuple(each._replace(queue=QUEUES[each.name]) for each in (DHCP4, RS, NS, DHCP6)),
+    tuple(Traffic(kind, QUEUES[kind.name]) for kind in (DHCP4, RS, NS, DHCP6)),
     packets_per_second=100,
     burst=50,
 )
