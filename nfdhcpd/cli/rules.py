@@ -14,7 +14,7 @@ from nfdhcpd.rules.applying import Backend, Found, State, Step
 from nfdhcpd.rules.options import RulesSettings
 from nfdhcpd.rules.wanted import Wanted, wanted
 
-_ONLY_THE_DAEMON = "nft is not installed: only the daemon itself limits how much of one guest is looked at"
+_ONLY_THE_DAEMON = "nft is not there or cannot do it: only the daemon itself limits how much of one guest is looked at"
 
 _file = click.option(
     "--config",
