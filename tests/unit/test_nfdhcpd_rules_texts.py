@@ -9,7 +9,8 @@ import pytest
 
 from ganeti_cloud import config
 from ganeti_cloud.errors import ConfigError
-from nfdhcpd.rules import iptables, nft
+from nfdhcpd.rules import applying, iptables, nft
+from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
 from nfdhcpd.rules.options import OPTIONS, RulesSettings
 from nfdhcpd.rules.wanted import DHCP4, NS, Traffic, Wanted, wanted
@@ -221,3 +222,14 @@ def test_the_text_that_removes_from_iptables() -> None:
     assert (iptables.removal(nothing), iptables.removal(found)) == ("", text)
     only4 = SMALL._replace(traffic=SMALL.traffic[:1])
     assert (iptables.ruleset(only4, 6, nothing), iptables.ruleset(only4, 6, found)) == ("", text)
+
+
+@pytest.mark.parametrize(
+    ("queue", "backend", "state"), [(True, Backend.NFT, State.APPLIED), (False, Backend.IPTABLES, State.OTHER)]
+)
+def test_limits_alone_bring_nothing_to_the_daemon(queue: bool, backend: Backend, state: State) -> None:
+    text = nft.ruleset(SMALL, queue=queue).removeprefix(nft.removal())
+    inet, _, bridge = text.partition("table bridge")
+    nothing = Present(chain=False, jumps=0, rules=())
+    found = Found({"inet": inet, "bridge": f"table bridge{bridge}"}, {4: nothing, 6: nothing})
+    assert (applying.backend(found), applying.state(SMALL, found)) == (backend, state)
