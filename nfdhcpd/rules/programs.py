@@ -46,11 +46,9 @@ def nft_tables() -> dict[str, str]:
     """What nft shows of the tables that are there, by family."""
     if not has("nft"):
         return {}
-    tables = run(["nft", "list", "tables"], timeout_s=_LIMIT_S).splitlines()
+    tables = _told("nft", "list", "tables").splitlines()
     return {
-        family: run(["nft", "list", "table", family, NAME], timeout_s=_LIMIT_S)
-        for family in FAMILIES
-        if f"table {family} {NAME}" in tables
+        family: _told("nft", "list", "table", family, NAME) for family in FAMILIES if f"table {family} {NAME}" in tables
     }
 
 
@@ -63,7 +61,7 @@ def saved(ip: int) -> Present:
     """What iptables, or ip6tables, shows of ours."""
     if not has(PROGRAMS[ip]):
         return Present(chain=False, jumps=0, rules=())
-    return present(run([f"{PROGRAMS[ip]}-save", "--counters"], timeout_s=_LIMIT_S))
+    return present(_told(f"{PROGRAMS[ip]}-save", "--counters"))
 
 
 def hidden_bridges(folder: Path = Path("/proc/sys/net/bridge")) -> list[str]:
@@ -74,6 +72,10 @@ def hidden_bridges(folder: Path = Path("/proc/sys/net/bridge")) -> list[str]:
     """
     names = [name for name in _SYSCTLS if (folder / name).exists()]
     return [f"net.bridge.{name}" for name in names if (folder / name).read_text(encoding="ascii").strip() == "0"]
+
+
+def _told(*argv: str) -> str:
+    return run(argv, timeout_s=_LIMIT_S, hint="run as root")
 
 
 def _fed(argv: Sequence[str], text: str) -> None:

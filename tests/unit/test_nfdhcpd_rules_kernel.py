@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud import process
-from ganeti_cloud.errors import CloudError
+from ganeti_cloud.errors import CloudError, CommandError
 from nfdhcpd.rules import applying
 from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
@@ -331,3 +331,15 @@ def test_what_a_program_has_against_it_is_told_in_one_line(taps: dict[str, Tap],
     assert caught.value.hint == "run as root; `nfdhcpd rules apply --dry-run` prints what was to be done"
     assert applying.state(WANTED, applying.survey()) is State.OTHER
     remove()
+
+
+def test_it_is_for_root(taps: dict[str, Tap]) -> None:
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(CommandError) as caught:
+            applying.survey()
+    finally:
+        os.setresuid(0, 0, 0)
+    assert str(caught.value).startswith("nft list tables: exit 1: ")
+    assert "Operation not permitted" in str(caught.value)
+    assert caught.value.hint == "run as root"
