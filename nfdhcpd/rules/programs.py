@@ -14,9 +14,11 @@ from nfdhcpd.rules.iptables import PROGRAMS, Present, present
 from nfdhcpd.rules.nft import FAMILIES, NAME
 
 _LIMIT_S = 30.0
+_ROOT = "run as root; `nfdhcpd rules apply --dry-run` prints what was to be done"
 # Of another program that changes iptables' rules just now.
 _LOCK_S = 10
 
+_BRIDGES = Path("/proc/sys/net/bridge")
 _SYSCTLS = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 
@@ -34,9 +36,11 @@ def nft(text: str, *, check: bool = False) -> None:
 
 
 def nft_accepts(text: str) -> bool:
-    """Whether nft and this kernel can carry out *text*. Changes nothing."""
+    """Whether nft and this kernel can carry out *text*. Changes nothing. Raises CommandError when nft does not say."""
     try:
         nft(text, check=True)
+    except CommandError:
+        raise
     except CloudError:
         return False
     return True
@@ -64,14 +68,14 @@ def saved(ip: int) -> Present:
     return present(_told(f"{PROGRAMS[ip]}-save", "--counters"))
 
 
-def hidden_bridges(folder: Path = Path("/proc/sys/net/bridge")) -> list[str]:
+def hidden_bridges() -> list[str]:
     """The sysctls that keep packets on bridges from iptables.
 
     Without br_netfilter there are none: the kernel loads it with the first rule that asks for the physical input, and
     has them on then.
     """
-    names = [name for name in _SYSCTLS if (folder / name).exists()]
-    return [f"net.bridge.{name}" for name in names if (folder / name).read_text(encoding="ascii").strip() == "0"]
+    names = [name for name in _SYSCTLS if (_BRIDGES / name).exists()]
+    return [f"net.bridge.{name}" for name in names if (_BRIDGES / name).read_text(encoding="ascii").strip() == "0"]
 
 
 def _told(*argv: str) -> str:
@@ -89,9 +93,6 @@ def _fed(argv: Sequence[str], text: str) -> None:
             if err.status is None:
                 raise
             raise CloudError(f"{argv[0]}: {_complaint(b''.join(said).decode(errors='replace'))}", hint=_ROOT) from err
-
-
-_ROOT = "run as root; `nfdhcpd rules apply --dry-run` prints what was to be done"
 
 
 def _complaint(said: str) -> str:
