@@ -23,8 +23,9 @@ from lab.spec import Release
 from lab.timeline import Timeline
 
 _WORKS_S = 60.0
-# What brings the root file system up, in the order of loading; of the rest the kernel asks modprobe.
-_MODULES = """virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk squashfs
+# What brings the root file system up, in the order of loading: virtio needs virtio_ring. For the rest the kernel asks
+# modprobe.
+_MODULES = """virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk squashfs
  overlay""".split()
 
 _INIT = """#!/bin/busybox sh

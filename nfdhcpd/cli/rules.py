@@ -14,7 +14,7 @@ from nfdhcpd.rules.applying import Backend, Found, State, Step
 from nfdhcpd.rules.options import RulesSettings
 from nfdhcpd.rules.wanted import Wanted, wanted
 
-_ONLY_THE_DAEMON = "nft is not installed: only the daemon itself limits how much of one guest is looked at"
+_ONLY_THE_DAEMON = "nft is not there or cannot do it: only the daemon itself limits how much of one guest is looked at"
 
 _file = click.option(
     "--config",
@@ -117,7 +117,7 @@ def _asked(path: str) -> Wanted:
 
 
 def _summary(asked: Wanted) -> str:
-    queues = ", ".join(f"{each.name} {each.queue}" for each in asked.traffic) or "none"
+    queues = ", ".join(f"{each.kind.name} {each.queue}" for each in asked.traffic) or "none"
     return f"taps {' '.join(asked.rules.taps)}, queues {queues}"
 
 
@@ -128,7 +128,7 @@ def _as_json(asked: Wanted, found: Found, state: State) -> dict[str, object]:
         "backend": backend,
         "kernel_limits": applying.limited(found),
         "taps": list(asked.rules.taps),
-        "queues": {each.name: each.queue for each in asked.traffic},
+        "queues": {each.kind.name: each.queue for each in asked.traffic},
         "rules": found.lines,
     }
 

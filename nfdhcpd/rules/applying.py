@@ -84,15 +84,14 @@ def plan(wanted: Wanted, found: Found) -> Plan:
         return Plan(Backend.NFT, True, tuple(steps))
     _require_iptables(wanted)
     limits = nft.ruleset(wanted, queue=False)
-    if has_nft:
-        programs.nft(limits, check=True)
-    steps = [Step("nft", limits)] if has_nft else []
+    limited = has_nft and programs.nft_accepts(limits)
+    steps = [Step("nft", limits)] if limited else []
     steps += [
         Step(iptables.PROGRAMS[ip], text)
         for ip, chain in found.chains.items()
         if (text := iptables.ruleset(wanted, ip, chain))
     ]
-    return Plan(Backend.IPTABLES, has_nft, tuple(steps))
+    return Plan(Backend.IPTABLES, limited, tuple(steps))
 
 
 def removal(found: Found) -> tuple[Step, ...]:
@@ -114,13 +113,13 @@ def state(wanted: Wanted, found: Found) -> State:
     """How *found* stands to *wanted*: told by the comments, whoever else may have changed single rules."""
     if not found.marks:
         return State.ABSENT
-    places = _places(wanted, backend(found))
+    places = _places(wanted, backend(found), limited(found))
     return State.APPLIED if found.marks == dict.fromkeys(places, wanted.mark) else State.OTHER
 
 
 def backend(found: Found) -> Backend:
     """Who brings packets into the queues by what was *found*."""
-    return Backend.IPTABLES if any(chain.chain for chain in found.chains.values()) else Backend.NFT
+    return Backend.NFT if any(" queue " in table for table in found.tables.values()) else Backend.IPTABLES
 
 
 def limited(found: Found) -> bool:
@@ -128,14 +127,14 @@ def limited(found: Found) -> bool:
     return bool(found.tables)
 
 
-def _places(wanted: Wanted, backend: Backend) -> list[str]:
+def _places(wanted: Wanted, backend: Backend, limited: bool) -> list[str]:
+    """Where rules have to be. Limits are only asked for where there are any: not every kernel can."""
     both = (False, True)
     traffic = {bridged: wanted.of_links(bridged=bridged) for bridged in both}
     places = [f"nft {family}" for family, bridged in zip(nft.FAMILIES, both, strict=True) if traffic[bridged]]
-    if not programs.has("nft"):
-        places = []
     if backend is Backend.IPTABLES:
-        ips = {each.ip for bridged in both for each in traffic[bridged]}
+        places = places if limited else []
+        ips = {each.kind.ip for bridged in both for each in traffic[bridged]}
         places += [iptables.PROGRAMS[ip] for ip in sorted(ips)]
     return places
 

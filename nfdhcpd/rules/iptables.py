@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nfdhcpd.rules.wanted import Traffic, Wanted
+from nfdhcpd.rules.wanted import Kind, Wanted
 
 CHAIN = "NFDHCPD"
 _JUMP = f"-A PREROUTING -j {CHAIN}"
@@ -61,8 +61,8 @@ def ruleset(wanted: Wanted, ip: int, found: Present) -> str:
         for tap in wanted.rules.taps
         for bridged in (False, True)
         for each in wanted.of_links(bridged=bridged)
-        if each.ip == ip
-        for match in [_match(tap.replace("*", "+"), each, bridged=bridged)]
+        if each.kind.ip == ip
+        for match in [_match(tap.replace("*", "+"), each.kind, bridged=bridged)]
     ]
     if not rules:
         return removal(found)
@@ -77,8 +77,8 @@ def _deletions(found: Present) -> list[str]:
     return [f"-D PREROUTING -j {CHAIN}"] * found.jumps
 
 
-def _match(tap: str, traffic: Traffic, *, bridged: bool) -> str:
+def _match(tap: str, kind: Kind, *, bridged: bool) -> str:
     interface = f"-m physdev --physdev-in {tap}" if bridged else f"-i {tap}"
-    if traffic.udp_port is not None:
-        return f"{interface} -p udp -m udp --dport {traffic.udp_port}"
-    return f"{interface} -p ipv6-icmp -m icmp6 --icmpv6-type {traffic.icmpv6_type}"
+    if kind.udp_port is not None:
+        return f"{interface} -p udp -m udp --dport {kind.udp_port}"
+    return f"{interface} -p ipv6-icmp -m icmp6 --icmpv6-type {kind.icmpv6_type}"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from nfdhcpd.rules.wanted import Traffic, Wanted
+from nfdhcpd.rules.wanted import Kind, Wanted
 
 NAME = "nfdhcpd"
 FAMILIES = ("inet", "bridge")
@@ -46,19 +46,23 @@ def _table(family: str, wanted: Wanted, *, queue: bool) -> str:
         "\t}",
     ]
     for each in traffic:
-        lines += [f"\tchain {each.name} {{", f"\t\tupdate @allowances {{ iifname {limit} }} counter drop"]
+        lines += [f"\tchain {each.kind.name} {{", f"\t\tupdate @allowances {{ iifname {limit} }} counter drop"]
         lines += [f"\t\tcounter queue flags bypass to {each.queue}"] if queue else []
         lines += ["\t}"]
-    lines += ["\tchain guests {", *(f"\t\t{_match(family, each)} goto {each.name}" for each in traffic), "\t}"]
+    lines += [
+        "\tchain guests {",
+        *(f"\t\t{_match(family, each.kind)} goto {each.kind.name}" for each in traffic),
+        "\t}",
+    ]
     lines += ["\tchain prerouting {", f"\t\ttype filter hook prerouting priority {_PRIORITY}; policy accept;"]
     lines += [f'\t\tiifname "{tap}" jump guests' for tap in wanted.rules.taps]
     return "\n".join([*lines, "\t}", "}"]) + "\n"
 
 
-def _match(family: str, traffic: Traffic) -> str:
+def _match(family: str, kind: Kind) -> str:
     # On a bridge this leaves out frames with a VLAN's tag: they belong to another network than the tap's own.
-    ether_type = {4: "ip", 6: "ip6"}[traffic.ip]
-    protocol = f"ether type {ether_type}" if family == "bridge" else f"meta nfproto ipv{traffic.ip}"
-    if traffic.udp_port is not None:
-        return f"{protocol} udp dport {traffic.udp_port}"
-    return f"{protocol} icmpv6 type {traffic.icmpv6_type}"
+    ether_type = {4: "ip", 6: "ip6"}[kind.ip]
+    protocol = f"ether type {ether_type}" if family == "bridge" else f"meta nfproto ipv{kind.ip}"
+    if kind.udp_port is not None:
+        return f"{protocol} udp dport {kind.udp_port}"
+    return f"{protocol} icmpv6 type {kind.icmpv6_type}"

@@ -14,9 +14,11 @@ from nfdhcpd.rules.iptables import PROGRAMS, Present, present
 from nfdhcpd.rules.nft import FAMILIES, NAME
 
 _LIMIT_S = 30.0
+_ROOT = "run as root; `nfdhcpd rules apply --dry-run` prints what was to be done"
 # Of another program that changes iptables' rules just now.
 _LOCK_S = 10
 
+_BRIDGES = Path("/proc/sys/net/bridge")
 _SYSCTLS = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 
@@ -34,9 +36,11 @@ def nft(text: str, *, check: bool = False) -> None:
 
 
 def nft_accepts(text: str) -> bool:
-    """Whether nft and this kernel can carry out *text*. Changes nothing."""
+    """Whether nft and this kernel can carry out *text*. Changes nothing. Raises CommandError when nft does not say."""
     try:
         nft(text, check=True)
+    except CommandError:
+        raise
     except CloudError:
         return False
     return True
@@ -46,11 +50,9 @@ def nft_tables() -> dict[str, str]:
     """What nft shows of the tables that are there, by family."""
     if not has("nft"):
         return {}
-    tables = run(["nft", "list", "tables"], timeout_s=_LIMIT_S).splitlines()
+    tables = _told("nft", "list", "tables").splitlines()
     return {
-        family: run(["nft", "list", "table", family, NAME], timeout_s=_LIMIT_S)
-        for family in FAMILIES
-        if f"table {family} {NAME}" in tables
+        family: _told("nft", "list", "table", family, NAME) for family in FAMILIES if f"table {family} {NAME}" in tables
     }
 
 
@@ -63,17 +65,21 @@ def saved(ip: int) -> Present:
     """What iptables, or ip6tables, shows of ours."""
     if not has(PROGRAMS[ip]):
         return Present(chain=False, jumps=0, rules=())
-    return present(run([f"{PROGRAMS[ip]}-save", "--counters"], timeout_s=_LIMIT_S))
+    return present(_told(f"{PROGRAMS[ip]}-save", "--counters"))
 
 
-def hidden_bridges(folder: Path = Path("/proc/sys/net/bridge")) -> list[str]:
+def hidden_bridges() -> list[str]:
     """The sysctls that keep packets on bridges from iptables.
 
     Without br_netfilter there are none: the kernel loads it with the first rule that asks for the physical input, and
     has them on then.
     """
-    names = [name for name in _SYSCTLS if (folder / name).exists()]
-    return [f"net.bridge.{name}" for name in names if (folder / name).read_text(encoding="ascii").strip() == "0"]
+    names = [name for name in _SYSCTLS if (_BRIDGES / name).exists()]
+    return [f"net.bridge.{name}" for name in names if (_BRIDGES / name).read_text(encoding="ascii").strip() == "0"]
+
+
+def _told(*argv: str) -> str:
+    return run(argv, timeout_s=_LIMIT_S, hint="run as root")
 
 
 def _fed(argv: Sequence[str], text: str) -> None:
@@ -87,9 +93,6 @@ def _fed(argv: Sequence[str], text: str) -> None:
             if err.status is None:
                 raise
             raise CloudError(f"{argv[0]}: {_complaint(b''.join(said).decode(errors='replace'))}", hint=_ROOT) from err
-
-
-_ROOT = "run as root; `nfdhcpd rules apply --dry-run` prints what was to be done"
 
 
 def _complaint(said: str) -> str:

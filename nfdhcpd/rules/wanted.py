@@ -12,8 +12,8 @@ from nfdhcpd.settings import Dhcp4Settings, Ipv6Settings, LimitSettings
 _HEADROOM = 1.25
 
 
-class Traffic(NamedTuple):
-    """Packets of one kind, and the queue for them. Exactly one of *udp_port* and *icmpv6_type* is not None."""
+class Kind(NamedTuple):
+    """Packets of one kind. Exactly one of *udp_port* and *icmpv6_type* is not None."""
 
     name: str
     ip: int
@@ -22,14 +22,20 @@ class Traffic(NamedTuple):
     icmpv6_type: int | None
     bridged: bool
     """Whether those from taps in bridges are for the daemon, too."""
-    queue: int = -1
 
 
-DHCP4 = Traffic("dhcp4", 4, 67, None, bridged=True)
-RS = Traffic("rs", 6, None, 133, bridged=True)
+DHCP4 = Kind("dhcp4", 4, 67, None, bridged=True)
+RS = Kind("rs", 6, None, 133, bridged=True)
 # In a bridge the neighbours are on the same link and answer for themselves: their solicitations have to reach them.
-NS = Traffic("ns", 6, None, 135, bridged=False)
-DHCP6 = Traffic("dhcp6", 6, 547, None, bridged=True)
+NS = Kind("ns", 6, None, 135, bridged=False)
+DHCP6 = Kind("dhcp6", 6, 547, None, bridged=True)
+
+
+class Traffic(NamedTuple):
+    """Packets of one kind, and the queue for them."""
+
+    kind: Kind
+    queue: int
 
 
 class Wanted(NamedTuple):
@@ -44,7 +50,7 @@ class Wanted(NamedTuple):
     def of_links(self, *, bridged: bool) -> tuple[Traffic, ...]:
         """What is taken from taps that are in bridges, or from those that are not."""
         if bridged:
-            return tuple(each for each in self.traffic if each.bridged) if self.rules.bridged else ()
+            return tuple(each for each in self.traffic if each.kind.bridged) if self.rules.bridged else ()
         return self.traffic if self.rules.routed else ()
 
     @property
@@ -59,11 +65,11 @@ def wanted(dhcp4: Dhcp4Settings, ipv6: Ipv6Settings, limits: LimitSettings, rule
     The kernel lets through a little more than the daemon looks at, so that it is the daemon that counts and reports a
     guest just over its limit, and a flood never fills a queue.
     """
-    traffic = [DHCP4._replace(queue=dhcp4.queue)] if dhcp4.enabled else []
+    traffic = [Traffic(DHCP4, dhcp4.queue)] if dhcp4.enabled else []
     if ipv6.enabled:
-        traffic += [RS._replace(queue=ipv6.rs_queue), NS._replace(queue=ipv6.ns_queue)]
+        traffic += [Traffic(RS, ipv6.rs_queue), Traffic(NS, ipv6.ns_queue)]
         if ipv6.mode != "slaac":
-            traffic.append(DHCP6._replace(queue=ipv6.dhcp6_queue))
+            traffic.append(Traffic(DHCP6, ipv6.dhcp6_queue))
     return Wanted(
         rules,
         tuple(traffic),

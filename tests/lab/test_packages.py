@@ -67,9 +67,10 @@ def test_the_rules_come_back_when_others_are_loaded(lab: Lab) -> None:
         node.run(["systemctl", verb, "nftables.service"], timeout_s=60)
         assert '"applied"' in node.run(["nfdhcpd", "rules", "show", "--json"], timeout_s=30), verb
         assert node.run(["systemctl", "is-active", "nfdhcpd"], timeout_s=30) == "active\n"
-    node.run(["systemctl", "stop", "nftables.service"], timeout_s=60)
-    node.run(["systemctl", "start", "nftables.service"], timeout_s=60)
-    assert '"applied"' in node.run(["nfdhcpd", "rules", "show", "--json"], timeout_s=30)
+    for verb in ("stop", "start"):
+        node.run(["systemctl", verb, "nftables.service"], timeout_s=60)
+        wait = "until nfdhcpd rules show --json | grep --quiet applied; do sleep 0.5; done"
+        node.run(["timeout", "20", "sh", "-c", wait], timeout_s=30)
 
 
 def test_settings_of_the_rules_are_taken_by_a_restart(lab: Lab) -> None:

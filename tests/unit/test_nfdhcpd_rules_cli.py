@@ -26,7 +26,7 @@ SUMMARY = "taps tap*, queues dhcp4 42, rs 143, ns 44"
 DUID = '[ipv6]\nduid = "00:04:00:01"\n'
 NO_RULES = "there are no rules: no packet reaches the daemon; see nfdhcpd rules apply\n"
 OTHER_RULES = "there are rules for other settings; see nfdhcpd rules apply"
-NOTE = "note: nft is not installed: only the daemon itself limits how much of one guest is looked at"
+NOTE = "note: nft is not there or cannot do it: only the daemon itself limits how much of one guest is looked at"
 
 
 @pytest.fixture(autouse=True)

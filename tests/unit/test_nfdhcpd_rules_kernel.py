@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud import process
-from ganeti_cloud.errors import CloudError
+from ganeti_cloud.errors import CloudError, CommandError
 from nfdhcpd.rules import applying
 from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
 from nfdhcpd.rules.options import RulesSettings
-from nfdhcpd.rules.wanted import DHCP4, DHCP6, NS, RS, Wanted
+from nfdhcpd.rules.wanted import DHCP4, DHCP6, NS, RS, Traffic, Wanted
 from tests.unit.nfdhcpd_network import Reader, Tap, icmp6, namespace, nft_queues, passed, sh, udp4, udp6, watch
 
 pytestmark = [
@@ -41,7 +41,7 @@ OTHERS = {
 
 WANTED = Wanted(
     RulesSettings(("tap*", "vif7"), routed=True, bridged=True),
-    tuple(each._replace(queue=QUEUES[each.name]) for each in (DHCP4, RS, NS, DHCP6)),
+    tuple(Traffic(kind, QUEUES[kind.name]) for kind in (DHCP4, RS, NS, DHCP6)),
     packets_per_second=100,
     burst=50,
 )
@@ -77,6 +77,12 @@ def link(folder: Path, *names: str, legacy: bool = False) -> None:
         real = shutil.which(name.replace("tables", "tables-legacy") if legacy else name)
         assert real is not None
         (folder / name).symlink_to(real)
+
+
+def script(path: Path, text: str) -> None:
+    """Make the program *path* of a line for the shell."""
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
 
 
 IPTABLES = tuple(f"{name}{rest}" for name in ("iptables", "ip6tables") for rest in ("", "-save", "-restore"))
@@ -235,6 +241,10 @@ def test_a_part_that_somebody_removed_is_missed(taps: dict[str, Tap]) -> None:
     apply()  # of two jumps one is left
     assert applying.survey().chains[6].jumps == 1
     assert applying.state(WANTED, applying.survey()) is State.APPLIED
+    for name in ("iptables", "ip6tables"):
+        sh(name, "-t", "mangle", "-F")
+        sh(name, "-t", "mangle", "-X")
+    assert applying.state(WANTED, applying.survey()) is State.OTHER  # only limits are left
 
 
 def test_iptables_alone_and_an_old_one_do_as_well(taps: dict[str, Tap], programs: Path) -> None:
@@ -302,10 +312,34 @@ def test_nft_sees_bridges_without_br_netfilter(taps: dict[str, Tap]) -> None:
             path.write_text("1\n", encoding="ascii")
 
 
-def test_what_nft_does_not_take_is_told_in_one_line(taps: dict[str, Tap]) -> None:
+def test_a_kernel_whose_nft_can_do_nothing_for_bridges(taps: dict[str, Tap], programs: Path) -> None:
+    link(programs, *IPTABLES)
+    script(programs / "nft", f'test "$1" != --check && exec {shutil.which("nft")} "$@"')
+    plan = apply()
+    assert (plan.backend, plan.limited) == (Backend.IPTABLES, False)
+    assert applying.state(WANTED, applying.survey()) is State.APPLIED
+    assert queued(taps["tap1"], SENT["dhcp4"]) == {"dhcp4": [("br0", "tap1", b"\x45")]}
+    remove()
+
+
+def test_what_a_program_has_against_it_is_told_in_one_line(taps: dict[str, Tap], programs: Path) -> None:
+    link(programs, *(name for name in IPTABLES if name != "ip6tables-restore"))
+    script(programs / "ip6tables-restore", "echo 'ip6tables-restore v1: line 3 failed' >&2; echo '  ^^^' >&2; exit 4")
     with pytest.raises(CloudError) as caught:
-        apply(WANTED._replace(burst=2**40))
-    assert str(caught.value).startswith("nft: ")
-    assert "rror" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert remove() == ()
+        apply()
+    assert str(caught.value) == "ip6tables-restore: ip6tables-restore v1: line 3 failed"
+    assert caught.value.hint == "run as root; `nfdhcpd rules apply --dry-run` prints what was to be done"
+    assert applying.state(WANTED, applying.survey()) is State.OTHER
+    remove()
+
+
+def test_it_is_for_root(taps: dict[str, Tap]) -> None:
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(CommandError) as caught:
+            applying.survey()
+    finally:
+        os.setresuid(0, 0, 0)
+    assert str(caught.value).startswith("nft list tables: exit 1: ")
+    assert "Operation not permitted" in str(caught.value)
+    assert caught.value.hint == "run as root"

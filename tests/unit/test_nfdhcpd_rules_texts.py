@@ -9,16 +9,17 @@ import pytest
 
 from ganeti_cloud import config
 from ganeti_cloud.errors import ConfigError
-from nfdhcpd.rules import iptables, nft
+from nfdhcpd.rules import applying, iptables, nft
+from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
 from nfdhcpd.rules.options import OPTIONS, RulesSettings
-from nfdhcpd.rules.wanted import DHCP4, NS, Wanted, wanted
+from nfdhcpd.rules.wanted import DHCP4, NS, Traffic, Wanted, wanted
 from nfdhcpd.settings import Dhcp4Settings, Ipv6Settings, LimitSettings
 
 DHCP4_SETTINGS = Dhcp4Settings(True, 42, IPv4Address("192.0.2.1"), False, 3600, 1800, (), "", (), ())
 IPV6_SETTINGS = Ipv6Settings(True, 43, 44, 45, "slaac+dhcpv6", 600, 3600, 1800, (), (), b"\0\4")
 BOTH = RulesSettings(("tap*",), routed=True, bridged=True)
-SMALL = Wanted(BOTH, (DHCP4._replace(queue=42), NS._replace(queue=44)), packets_per_second=20, burst=500)
+SMALL = Wanted(BOTH, (Traffic(DHCP4, 42), Traffic(NS, 44)), packets_per_second=20, burst=500)
 
 
 def parsed(text: str) -> RulesSettings:
@@ -60,7 +61,7 @@ def test_what_is_no_name_of_a_tap_gets_into_no_rule(taps: str) -> None:
 )
 def test_queues_are_those_of_the_settings(dhcp4: Dhcp4Settings, ipv6: Ipv6Settings, expected: dict[str, int]) -> None:
     asked = wanted(dhcp4, ipv6, LimitSettings(100, 200), BOTH)
-    assert {each.name: each.queue for each in asked.traffic} == expected
+    assert {each.kind.name: each.queue for each in asked.traffic} == expected
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1, 2), (100, 126), (1_000_000, 1_250_001)])
@@ -81,7 +82,7 @@ def test_links_have_the_traffic_that_is_for_the_daemon(
     routed: bool, bridged: bool, expected: tuple[list[str], list[str]]
 ) -> None:
     asked = SMALL._replace(rules=RulesSettings(("tap*",), routed, bridged))
-    found = tuple([each.name for each in asked.of_links(bridged=which)] for which in (False, True))
+    found = tuple([each.kind.name for each in asked.of_links(bridged=which)] for which in (False, True))
     assert found == expected
 
 
@@ -92,7 +93,7 @@ def test_each_setting_is_in_the_mark() -> None:
         SMALL._replace(packets_per_second=21),
         SMALL._replace(rules=BOTH._replace(taps=("tap0",))),
         SMALL._replace(rules=BOTH._replace(bridged=False)),
-        SMALL._replace(traffic=(DHCP4._replace(queue=43), NS._replace(queue=44))),
+        SMALL._replace(traffic=(Traffic(DHCP4, 43), Traffic(NS, 44))),
     ]
     assert len({each.mark for each in changes}) == len(changes)
     assert SMALL.mark == Wanted(*SMALL).mark
@@ -221,3 +222,14 @@ def test_the_text_that_removes_from_iptables() -> None:
     assert (iptables.removal(nothing), iptables.removal(found)) == ("", text)
     only4 = SMALL._replace(traffic=SMALL.traffic[:1])
     assert (iptables.ruleset(only4, 6, nothing), iptables.ruleset(only4, 6, found)) == ("", text)
+
+
+@pytest.mark.parametrize(
+    ("queue", "backend", "state"), [(True, Backend.NFT, State.APPLIED), (False, Backend.IPTABLES, State.OTHER)]
+)
+def test_limits_alone_bring_nothing_to_the_daemon(queue: bool, backend: Backend, state: State) -> None:
+    text = nft.ruleset(SMALL, queue=queue).removeprefix(nft.removal())
+    inet, _, bridge = text.partition("table bridge")
+    nothing = Present(chain=False, jumps=0, rules=())
+    found = Found({"inet": inet, "bridge": f"table bridge{bridge}"}, {4: nothing, 6: nothing})
+    assert (applying.backend(found), applying.state(SMALL, found)) == (backend, state)
