@@ -21,6 +21,7 @@ BRIDGE = "br0"
 SERVER = "192.0.2.1"
 SUBNET = IPv4Network("198.51.100.0/24")
 GATEWAY = str(SUBNET[1])
+UPLINK = "203.0.113.2"
 SUBNET6, GATEWAY6 = "2001:db8:5::/64", "2001:db8:5::1"
 
 
@@ -98,9 +99,7 @@ class Host:
             self.room.sysctl("ipv4.ip_forward=1", f"ipv4.conf.{guest.tap}.proxy_arp=1")
             self.room.ip(f"link set {guest.tap} up", f"route add {guest.address}/32 dev {guest.tap}")
             if guest.number == 0:
-                self.room.ip(
-                    "link add uplink type bridge", "link set uplink up", "address add 203.0.113.2/24 dev uplink"
-                )
+                self.room.ip("link add uplink type bridge", "link set uplink up", f"address add {UPLINK}/24 dev uplink")
                 self.room.ip("route add default via 203.0.113.1")
         # Their link-local addresses are good at once; a test of duplicates turns the detection on again.
         guest.room.sysctl(f"ipv6.conf.{LINK}.accept_dad=0", f"ipv6.conf.{LINK}.router_solicitation_delay=0")
