@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from tests.network.rooms import Program, Room, wait_for
+from lab.rooms import Program, Room, wait_for
 
 LINK = "eth0"
 EVENTS = "/run/client"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
-from tests.network.rooms import STEP_S, Program, wait_for
+from lab.rooms import STEP_S, Program, wait_for
 
 TREE = Path(__file__).resolve().parents[2]
 SETTINGS = "/etc/ganeti-cloud/nfdhcpd.toml"

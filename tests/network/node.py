@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.network.clients import LINK
-from tests.network.rooms import Room, cable, room, wait_for
+from lab.rooms import Room, cable, room, wait_for
 
 FOLDER = "/var/lib/nfdhcpd"
 BRIDGE = "br0"

@@ -10,7 +10,7 @@ import pytest
 from tests.network.clients import LINK, Client, Dhclient, Dhcpcd, Networkd, Told, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
-from tests.network.rooms import wait_for
+from lab.rooms import wait_for
 
 CLIENTS = [Udhcpc, Dhclient, Dhcpcd, Networkd]
 
@@ -63,8 +63,8 @@ def test_a_guest_gets_all_that_its_binding_says(kind: type[Client], guest: Guest
 
 def test_a_guest_without_options_gets_the_ones_of_the_site(guest: Guest, host: Host, daemon: Daemon) -> None:
     host.bind(guest)
-    site = {"lease_time": 7200, "renewal_time": 600, "nameservers": ["192.0.2.55"], "domain": "site.example"}
-    daemon.configure(dhcp4={**site, "ntp_servers": ["192.0.2.124"], "search_domains": ["c.example"]})
+    site = {"lease_time": 7200, "renewal_time": 600, "nameservers": "192.0.2.55", "domain": "site.example"}
+    daemon.configure(dhcp4={**site, "ntp_servers": "192.0.2.124", "search_domains": "c.example"})
     daemon.start()
     client = Udhcpc(guest.room)
     client.start()

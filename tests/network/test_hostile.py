@@ -17,7 +17,7 @@ import pytest
 from tests.network.clients import LINK, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import SERVER, Guest, Host
-from tests.network.rooms import wait_for
+from lab.rooms import wait_for
 from tests.network.wire import UNLIMITED, Wire, address, discover, others, request, wires
 
 _MUTANTS = 60_000
@@ -31,7 +31,7 @@ def test_another_mac_than_the_bindings_gets_nothing(guest: Guest, host: Host, da
     client.start("-n", "-q", "-t", "2", "-T", "1")
     assert client.program
     assert client.program.ended().status == 1
-    assert daemon.counts()["any wrong_mac"] == 2
+    assert daemon.counts()["any spoofed_mac"] == 2
     assert "52:54:00:00:00:ee" in daemon.said
 
 

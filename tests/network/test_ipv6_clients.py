@@ -11,7 +11,7 @@ import pytest
 from tests.network.clients import LINK, Dhclient, Dhcpcd, Networkd
 from tests.network.daemon import Daemon
 from tests.network.node import GATEWAY6, SUBNET6, Guest, Host
-from tests.network.rooms import wait_for
+from lab.rooms import wait_for
 
 BINDING = {
     "SUBNET6": SUBNET6,

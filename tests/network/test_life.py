@@ -12,7 +12,7 @@ import pytest
 from tests.network.clients import LINK, Dhclient, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import SUBNET, Guest, Host
-from tests.network.rooms import wait_for
+from lab.rooms import wait_for
 from tests.network.wire import UNLIMITED, Wire, address, bind
 
 _MANY = 2000

@@ -59,7 +59,7 @@ class Ended:
 
 
 class Program:
-    """A program that runs in a room beside the test."""
+    """A program that runs in a room beside us."""
 
     def __init__(self, process: subprocess.Popen[bytes], shown: str, output: Path) -> None:
         self._process, self.shown, self._output = process, shown, output
@@ -82,7 +82,7 @@ class Program:
         os.kill(self.pid, number)
 
     def ended(self, timeout_s: float = STEP_S) -> Ended:
-        """Wait for its end. Fails the test when it goes on for longer than *timeout_s*."""
+        """Wait for its end. Raises AssertionError when it goes on for longer than *timeout_s*."""
         try:
             return Ended(self._process.wait(timeout_s), self.said)
         except subprocess.TimeoutExpired:
@@ -126,7 +126,7 @@ class Room:
             self.run(["sh", "-c", f"echo {value} >/proc/sys/net/{name.replace('.', '/')}"])
 
     def start(self, argv: Sequence[str], *, environment: Sequence[str] = (), cwd: Path | None = None) -> Program:
-        """Have *argv* run beside the test."""
+        """Have *argv* run beside us."""
         output = self._folder / f"{self.name}-{len(self._programs)}.log"
         with output.open("wb") as stream:
             process = subprocess.Popen(
@@ -157,7 +157,7 @@ class Room:
 
     @contextmanager
     def network(self) -> Iterator[None]:
-        """Within the block this thread is in the network of the room: for sockets and taps that the test opens."""
+        """Within the block this thread is in the network of the room: for sockets and taps that we open."""
         with open("/proc/thread-self/ns/net", "rb") as ours, open(f"/proc/{self.pid}/ns/net", "rb") as theirs:
             _enter(theirs)
             try:
@@ -198,7 +198,7 @@ def cable(first: Room, first_end: str, second: Room, second_end: str, mac: str) 
 
 
 def wait_for(what: str, look: Callable[[], _T], timeout_s: float = STEP_S, *, every_s: float = 0.02) -> _T:
-    """What *look* returns as soon as that is true. Fails the test after *timeout_s*, saying *what* did not come."""
+    """What *look* returns as soon as that is true. Raises AssertionError when *what* does not come in time."""
     end = time.monotonic() + timeout_s
     while not (found := look()):
         assert time.monotonic() < end, f"{what}: not within {timeout_s:g} s"
