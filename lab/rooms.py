@@ -179,13 +179,16 @@ def room(name: str, folder: Path) -> Iterator[Room]:
     flags = ["--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
     argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *flags, "sh", "-c", _SET_UP, "sh", name]
     with ExitStack() as stack:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        errors = folder / f"{name}.err"
+        with errors.open("wb") as stream:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stream)
         stack.callback(process.wait, STEP_S)
         stack.callback(process.kill)
         assert process.stdout is not None
         stack.enter_context(process.stdout)
         ready, _, _ = select.select([process.stdout], [], [], STEP_S)
-        assert ready and process.stdout.readline() == b"ready\n", f"the room {name} did not get ready"
+        if not ready or process.stdout.readline() != b"ready\n":
+            raise AssertionError(f"the room {name} did not get ready: {errors.read_text(errors='replace')}")
         made = Room(name, _child_of(process.pid), folder)
         stack.callback(made.close)
         yield made
