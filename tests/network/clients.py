@@ -240,7 +240,7 @@ class Dhcpcd(_IscNames):
         self.guest.run(["dhcpcd", *flags, family, LINK])
 
 
-_NETWORKD = f"""
+NETWORKD = f"""
 [Match]
 Name={LINK}
 [Network]
@@ -251,8 +251,9 @@ IPv6AcceptRA=no
 UseMTU=yes
 UseDomains=yes
 UseTimezone=no
-SendDecline=yes
 """
+# It looks for others with its address then, for some seconds in which it cannot renew.
+NETWORKD_DECLINES = f"{NETWORKD}SendDecline=yes\n"
 
 
 class Networkd(Client):
@@ -260,7 +261,7 @@ class Networkd(Client):
 
     def start(self, *more: str) -> None:
         """Run it, with the text of its ``.network`` file in *more* when that is not to be the usual."""
-        [text] = more or (_NETWORKD,)
+        [text] = more or (NETWORKD,)
         self.guest.write(f"/etc/systemd/network/{LINK}.network", text)
         for folder in ("links", "leases"):
             self.guest.run(["install", "-d", "-o", "systemd-network", f"/run/systemd/netif/{folder}"])

@@ -49,9 +49,9 @@ def host(needed: None, tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def daemon(host: Host, tmp_path: Path) -> Iterator[Daemon]:
+def daemon(host: Host) -> Iterator[Daemon]:
     """The daemon for that node, not started yet. When it is still there at the end it must end as it is told to."""
-    daemon = Daemon(host, tmp_path)
+    daemon = Daemon(host)
     yield daemon
     if daemon.program and daemon.program.running:
         ended = daemon.program.stop()

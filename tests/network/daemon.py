@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import sys
@@ -13,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
 from lab.rooms import STEP_S, Program, wait_for
+from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
 
 TREE = Path(__file__).resolve().parents[2]
 SETTINGS = "/etc/ganeti-cloud/nfdhcpd.toml"
@@ -28,8 +27,8 @@ _READY_S = 15.0
 class Daemon:
     """nfdhcpd of this tree on a node, with its rules."""
 
-    def __init__(self, host: Host, folder: Path) -> None:
-        self._host, self._notices = host, _Notices(folder / "notify")
+    def __init__(self, host: Host) -> None:
+        self._host, self._notices = host, _Notices(host.room.root / "run/notify")
         host.on_exit(self._notices.close)
         self.program: Program | None = None
         self.configure()
@@ -48,7 +47,7 @@ class Daemon:
     def start(self) -> None:
         """Put up the rules, start it, and wait until it says that it is ready."""
         self.call("rules", "apply")
-        environment = [f"NOTIFY_SOCKET={self._notices.path}", f"PYTHONPATH={TREE}", "PYTHONDONTWRITEBYTECODE=1"]
+        environment = ["NOTIFY_SOCKET=/run/notify", f"PYTHONPATH={TREE}", "PYTHONDONTWRITEBYTECODE=1"]
         self.program = self._host.room.start([*NFDHCPD, "run"], environment=environment)
         self.notified("READY=1")
 
@@ -122,13 +121,10 @@ class _Notices:
     """What systemd would be told (sd_notify(3))."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._told = path, ""
+        self._told = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind(str(path))
         path.chmod(0o666)
-        # The daemon is nobody special, and its way here is through the folders of the test.
-        for parent in (path.parent, *path.parent.parents[:-2]):
-            os.chmod(parent, os.stat(parent).st_mode | 0o011)
 
     def read(self) -> str:
         while True:

@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from tests.network.clients import LINK
 from lab.rooms import Room, cable, room, wait_for
+from tests.network.clients import LINK
 
 FOLDER = "/var/lib/nfdhcpd"
 BRIDGE = "br0"
@@ -45,7 +45,7 @@ class Guest:
     @property
     def address6(self) -> str:
         """The address with the interface identifier that is made from its MAC (RFC 4291, appendix A)."""
-        return f"2001:db8:5::5054:ff:fe00:{self.number:x}"
+        return str(IPv6Network(SUBNET6)[(0x505400FFFE << 24) + self.number])
 
     def addresses(self, family: str = "inet") -> list[str]:
         """What the kernel has on its link, beyond the link."""
@@ -62,7 +62,7 @@ class Guest:
         def there() -> bool:
             return wanted in self.addresses(family) and "tentative" not in self.room.run(["ip", "address"])
 
-        wait_for(f"{wanted} in {self.addresses(family)}", there)
+        wait_for(f"the address {wanted}", there)
 
     def routes(self, family: str = "-4") -> list[dict[str, Any]]:
         found = json.loads(self.room.run(["ip", "-j", family, "route"]))

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.network.clients import LINK, Client, Dhclient, Dhcpcd, Networkd, Told, Udhcpc
+from lab.rooms import wait_for
+from tests.network.clients import LINK, NETWORKD_DECLINES, Client, Dhclient, Dhcpcd, Networkd, Told, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
-from lab.rooms import wait_for
 
 CLIENTS = [Udhcpc, Dhclient, Dhcpcd, Networkd]
 
@@ -133,7 +133,7 @@ def test_a_lease_is_renewed_in_time(kind: type[Client], guest: Guest, host: Host
     wait_for("a second acknowledgement", lambda: daemon.counts()["dhcp4 ack"] >= 2, every_s=0.2)
     assert guest.addresses() == [f"{guest.address}/24"]
     if kind is Dhclient:
-        assert "RENEW" in client.names()
+        assert client.read(client.awaited("RENEW")).address == guest.address
 
 
 def test_renewing_on_demand(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -205,15 +205,17 @@ def _with_a_lease(kind: type[Client], guest: Guest) -> Client:
     return client
 
 
-@pytest.mark.parametrize("kind", [Udhcpc, Dhcpcd])
-def test_an_address_that_somebody_has_is_declined(kind: type[Client], guest: Guest, host: Host, daemon: Daemon) -> None:
+@pytest.mark.parametrize(("kind", "words"), [(Udhcpc, ["-a"]), (Dhcpcd, ["-4"]), (Networkd, [NETWORKD_DECLINES])])
+def test_an_address_that_somebody_has_is_declined(
+    kind: type[Client], words: list[str], guest: Guest, host: Host, daemon: Daemon
+) -> None:
     host.bind(guest)
     daemon.start()
     # Whoever else can be on the link: the node itself, or a neighbour on the bridge.
     bridged = (host.room.root / f"sys/class/net/{BRIDGE}").exists()
     host.room.ip(f"address add {guest.address}/32 dev {BRIDGE if bridged else guest.tap}")
     client = kind(guest.room)
-    client.start(*(["-a"] if kind is Udhcpc else ["-4"]))
+    client.start(*words)
     wait_for("a decline", lambda: daemon.counts()["dhcp4 decline"] >= 1, every_s=0.2)
     client.stop()
     assert guest.addresses() == []

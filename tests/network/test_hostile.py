@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from lab.rooms import wait_for
 from tests.network.clients import LINK, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import SERVER, Guest, Host
-from lab.rooms import wait_for
 from tests.network.wire import UNLIMITED, Wire, address, discover, others, request, wires
 
 _MUTANTS = 60_000

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from lab.rooms import wait_for
 from tests.network.clients import LINK, Dhclient, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import SUBNET, Guest, Host
-from lab.rooms import wait_for
 from tests.network.wire import UNLIMITED, Wire, address, bind
 
 _MANY = 2000

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.rooms import wait_for
 from tests.network.clients import LINK, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import BRIDGE, GATEWAY, UPLINK, Guest, Host
-from lab.rooms import wait_for
 from tests.network.wire import UNLIMITED, Wire, discover
 
 # More than fit into a queue (4,096 in the daemon); what does not fit passes.
