@@ -79,7 +79,12 @@ class Program:
         return self._process.poll() is None
 
     def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        """Give it a signal."""
+        pid = self.pid
+        if number == signal.SIGCONT:
+            # nsenter(1) stops when what it has started is stopped.
+            self._process.send_signal(number)
+        os.kill(pid, number)
 
     def ended(self, timeout_s: float = STEP_S) -> Ended:
         """Wait for its end. Raises AssertionError when it goes on for longer than *timeout_s*."""

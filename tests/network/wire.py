@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import select
 import time
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dhcp6 import DUID_LL, DHCP6_Solicit, DHCP6OptClientId, DHCP6OptIA_NA
@@ -16,10 +18,13 @@ from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, I
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tests.network.node import GATEWAY, SUBNET, SUBNET6, Host
+from tests.network.node import SUBNET6, Host
 
 _MAGIC = b"\x63\x82\x53\x63"  # RFC 2131, 3
 _FRAME = 2048
+_TUNSETPERSIST = 0x400454CB  # linux/if_tun.h
+# Room for more guests than a network for documentation has.
+_NETWORK = IPv4Network("10.0.0.0/16")
 
 UNLIMITED = {"packets_per_second": 1_000_000, "burst": 1_000_000}
 
@@ -27,8 +32,11 @@ UNLIMITED = {"packets_per_second": 1_000_000, "burst": 1_000_000}
 class Wire:
     """The guest's side of a tap of its own."""
 
-    def __init__(self, host: Host, tap: str, number: int) -> None:
+    def __init__(self, host: Host, tap: str, number: int, *, lasting: bool = False) -> None:
         self.tap, self.number, self.descriptor = tap, number, host.room.open_tap(tap)
+        if lasting:
+            # Taps that go with their network go all at once; one by one each takes some 10 ms.
+            fcntl.ioctl(self.descriptor, _TUNSETPERSIST, 1)
         self.mac = f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
         host.on_exit(self.close)
 
@@ -67,9 +75,9 @@ class Wire:
         return None
 
 
-def wires(host: Host, number: int) -> list[Wire]:
+def wires(host: Host, number: int, *, lasting: bool = False) -> list[Wire]:
     """Taps with a guest behind each, up and bound."""
-    made = [Wire(host, f"tap{index}", index) for index in range(number)]
+    made = [Wire(host, f"tap{index}", index, lasting=lasting) for index in range(number)]
     host.room.ip(*(f"link set {wire.tap} up" for wire in made))
     for wire in made:
         bind(host, wire)
@@ -78,12 +86,12 @@ def wires(host: Host, number: int) -> list[Wire]:
 
 def bind(host: Host, wire: Wire, **more: str) -> None:
     keys = {"INDEV": wire.tap, "MAC": wire.mac, "HOSTNAME": f"vm{wire.number}", "IP": address(wire)}
-    keys |= {"SUBNET": str(SUBNET), "GATEWAY": GATEWAY, "SUBNET6": SUBNET6}
+    keys |= {"SUBNET": str(_NETWORK), "GATEWAY": str(_NETWORK[1]), "SUBNET6": SUBNET6}
     host.write_binding(wire.tap, **(keys | more))
 
 
 def address(wire: Wire) -> str:
-    return str(SUBNET[10 + wire.number])
+    return str(_NETWORK[10 + wire.number])
 
 
 def discover(mac: str, xid: int = 1) -> bytes:
