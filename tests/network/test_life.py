@@ -6,6 +6,7 @@ from __future__ import annotations
 import resource
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -128,10 +129,12 @@ def test_leases_tell_who_has_what(guest: Guest, host: Host, daemon: Daemon) -> N
 
 
 @pytest.fixture
-def many_files() -> None:
+def many_files() -> Iterator[None]:
     """As many open files as there are taps."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _MANY + 1000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.usefixtures("many_files")

@@ -55,7 +55,9 @@ class Wire:
     def frames(self, timeout_s: float) -> list[bytes]:
         """What has come, after a wait for the first of it."""
         found: list[bytes] = []
-        while select.select([self.descriptor], [], [], 0 if found else timeout_s)[0]:
+        poll = select.poll()  # select(2) knows no descriptor above 1,023
+        poll.register(self.descriptor, select.POLLIN)
+        while poll.poll(0 if found else timeout_s * 1000):
             try:
                 found.append(os.read(self.descriptor, _FRAME))
             except BlockingIOError:
