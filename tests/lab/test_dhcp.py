@@ -101,9 +101,8 @@ def test_it_has_the_addresses_of_its_binding(booted: Booted) -> None:
 def test_its_default_route_and_name_server_are_those_of_its_binding(booted: Booted) -> None:
     routes = json.loads(booted.shell.ask("ip -j route show default"))
     assert [route["gateway"] for route in routes] == [GATEWAY]
-    assert f"nameserver {NAMESERVER}" in booted.shell.ask(
-        "cat /run/systemd/resolve/resolv.conf /etc/resolv.conf 2>/dev/null; grep DNS= /run/systemd/netif/leases/*"
-    ).replace("DNS=", "nameserver ")
+    lease = booted.shell.ask("cat /run/systemd/netif/leases/*").splitlines()
+    assert {f"DNS={NAMESERVER}", "DOMAINNAME=lab.test", "MTU=1400"} <= set(lease)
 
 
 def test_the_daemon_tells_of_it(booted: Booted) -> None:
