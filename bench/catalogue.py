@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 from bench import attach, clone, file_clone, helper, sync, workers
-from bench.comparison import Comparison
+from bench.comparison import AnyComparison
+from bench.dhcp.comparison import COMPARISON as DHCP
 from ganeti_cloud.errors import RequestError
 
-COMPARISONS: tuple[Comparison, ...] = (
+COMPARISONS: tuple[AnyComparison, ...] = (
     clone.COMPARISON,
     attach.COMPARISON,
     workers.COMPARISON,
     sync.COMPARISON,
     file_clone.COMPARISON,
     helper.COMPARISON,
+    DHCP,
 )
 
 
-def find(name: str) -> Comparison:
+def find(name: str) -> AnyComparison:
     """The comparison called *name*. Raises RequestError."""
     for comparison in COMPARISONS:
         if comparison.name == name:

@@ -13,8 +13,7 @@ import click
 
 from bench import machine
 from bench.catalogue import COMPARISONS, find
-from bench.comparison import Comparison
-from bench.site import site
+from bench.comparison import AnyComparison
 from bench.verdict import Verdict, judge, table
 from ganeti_cloud.errors import CloudError, RequestError, report
 from ganeti_cloud.files import replace_file
@@ -32,7 +31,7 @@ _RELEASES = [release.value for release in Release]
 @click.option("--list", "list_", is_flag=True, help="Print what comparisons there are.")
 @click.option("--release", type=click.Choice(_RELEASES), default="trixie", show_default=True, help="Of Debian.")
 def cli(name: str | None, every: bool, list_: bool, release: str) -> int:
-    """Run the comparison NAME with its peers, in a lab of its own with the packages in dist/.
+    """Run the comparison NAME with its peers, in a lab of its own with the packages in dist/, or without one.
 
     The last line is the verdict; bench/results/NAME.json holds every sample. The exit status is 0 when all goals are
     reached. Needs root.
@@ -58,7 +57,7 @@ def cli(name: str | None, every: bool, list_: bool, release: str) -> int:
     return _run_all(chosen, Release(release))
 
 
-def _run_all(chosen: tuple[Comparison, ...], release: Release) -> int:
+def _run_all(chosen: tuple[AnyComparison, ...], release: Release) -> int:
     verdicts: dict[str, Verdict | None] = {}
     for comparison in chosen:
         try:
@@ -70,12 +69,10 @@ def _run_all(chosen: tuple[Comparison, ...], release: Release) -> int:
     return 0 if all(verdict is not None and verdict.ok for verdict in verdicts.values()) else 1
 
 
-def run(comparison: Comparison, release: Release) -> Verdict:
+def run(comparison: AnyComparison, release: Release) -> Verdict:
     """Measure, keep the samples, print the verdict's lines."""
     begin = datetime.datetime.now(datetime.UTC)
-    with site(release, _say, comparison.packages) as where:
-        versions = machine.versions(where)
-        samples = comparison.measure(where)
+    versions, samples = comparison.collect(release, _say)
     verdict = judge(comparison.name, comparison.contrasts, samples)
     result = {
         "name": comparison.name,

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.site import Site
+from ganeti_cloud.process import run
 
 _STEP_S = 30.0
 _PACKAGES = {
@@ -37,6 +39,13 @@ def versions(site: Site) -> dict[str, str]:
         "release": site.lab.spec.release.value,
         **{name: installed[package] for name, package in _PACKAGES.items()},
     }
+
+
+def versions_here(packages: Sequence[str]) -> dict[str, str]:
+    """Of the *packages* of this machine, and of its Python. Raises CommandError when one is not installed."""
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\\n", *packages]
+    said = run(query, timeout_s=_STEP_S, hint="make setup installs it")
+    return {"python": platform.python_version(), **dict(line.split(" ", 1) for line in said.splitlines())}
 
 
 def _field(path: Path, key: str) -> str:

@@ -141,14 +141,20 @@ def site(release: Release, say: Say, packages: tuple[str, ...] = ()) -> Iterator
     """A lab of *release* with the packages in dist/ and Debian's *packages*; taken down at its end, whatever it is."""
     if not packages_in(DEBS, release):
         raise RequestError(f"there are no packages in {DEBS} to measure", hint="make deb")
-    # One run at a time on this machine: the labs have one name, and two runs would measure each other.
-    with locked(RUN / f"{LAB}-run.lock"), _terminated_like_interrupted():
+    with one_at_a_time():
         down(LAB)  # of a run that was killed
         try:
             lab = Lab.up(LabSpec(name=LAB, release=release, subnet=SUBNET, nodes=1, extra_packages=packages), say=say)
             yield Site(lab, Timeline(say))
         finally:
             down(LAB)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait for other runs on this machine: the labs have one name, and two runs would measure each other."""
+    with locked(RUN / f"{LAB}-run.lock"), _terminated_like_interrupted():
+        yield
 
 
 @contextmanager

@@ -4,13 +4,31 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganeti_cloud.errors import CloudError
 
 # Seconds of each sample, by the name of who was measured.
 Samples = Mapping[str, Sequence[float]]
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}ms"
+
+
+def rate(seconds: float) -> str:
+    """Of something that takes so many seconds, how much is done in one."""
+    return f"{1 / seconds:.0f}/s"
+
+
+def microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f}us"
+
+
+def mebibytes(number: float) -> str:
+    """Of samples that are no times."""
+    return f"{number:.1f}MiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +39,7 @@ class Contrast:
     ours: str
     peer: str
     at_most: float | None = None
+    show: Callable[[float], str] = milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +60,18 @@ class Outcome:
         return self.contrast.at_most is None or self.ratio <= self.contrast.at_most
 
     @property
+    def ours(self) -> str:
+        return self.contrast.show(self.ours_s)
+
+    @property
+    def peer(self) -> str:
+        return self.contrast.show(self.peer_s)
+
+    @property
     def numbers(self) -> str:
         """``ours=… peer=… ratio=…``, and ``goal=…`` where there is one."""
         goal = "" if self.contrast.at_most is None else f" goal=<={self.contrast.at_most:.2f}"
-        return f"ours={milliseconds(self.ours_s)} peer={milliseconds(self.peer_s)} ratio={self.ratio:.3f}{goal}"
+        return f"ours={self.ours} peer={self.peer} ratio={self.ratio:.3f}{goal}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +113,7 @@ def table(verdicts: Mapping[str, Verdict | None]) -> list[str]:
             continue
         first = verdict.outcomes[0]
         goal = "-" if first.contrast.at_most is None else f"<={first.contrast.at_most:.2f}"
-        numbers = (milliseconds(first.ours_s), milliseconds(first.peer_s), f"{first.ratio:.3f}")
+        numbers = (first.ours, first.peer, f"{first.ratio:.3f}")
         rows.append((name, *numbers, goal, word(ok=verdict.ok)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -95,10 +122,6 @@ def table(verdicts: Mapping[str, Verdict | None]) -> list[str]:
         + (f"  {row[5]}" if row[5] else "")
         for row in rows
     ]
-
-
-def milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.1f}ms"
 
 
 def word(*, ok: bool) -> str:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from bench.verdict import Contrast, Outcome, Verdict, judge, table
+from bench.verdict import Contrast, Outcome, Verdict, judge, mebibytes, microseconds, rate, table
 from ganeti_cloud.errors import CloudError
 
 FIRST = Contrast("create against rbd", ours="ours", peer="rbd", at_most=0.8)
@@ -65,3 +67,18 @@ def test_the_table_has_a_row_for_each_also_for_what_failed() -> None:
         "copies      60.0ms  12000.0ms  0.005       -  ok",
         "attach           -          -      -       -  failed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("show", "said"),
+    [
+        (rate, "ours=8000/s peer=4000/s"),
+        (microseconds, "ours=125.0us peer=250.0us"),
+        (mebibytes, "ours=0.0MiB peer=0.0MiB"),
+    ],
+)
+def test_what_is_no_time_in_milliseconds_is_shown_as_what_it_is(show: Callable[[float], str], said: str) -> None:
+    contrast = Contrast("leases", ours="ours", peer="peer", at_most=0.5, show=show)
+    verdict = judge("dhcp", [contrast], {"ours": [1 / 8000], "peer": [1 / 4000]})
+    assert verdict.lines()[-1] == f"dhcp {said} ratio=0.500 goal=<=0.50 ok"
+    assert table({"dhcp": verdict})[1].split()[1:3] == [word.partition("=")[2] for word in said.split()]
