@@ -104,6 +104,7 @@ def test_the_modules_of_each_list_are_there(root: Path) -> None:
     assert set(lists) == set(contents.MODULES)
     assert {name for names in lists.values() for name in names} == {path.name for path in folder.glob("*.ko")}
     assert lists["xfs"][-1] == "xfs.ko"
+    assert [path.name for path in folder.glob("*.ko") if b"signature appended" in path.read_bytes()[-64:]] == []
     assert "virtio_console.ko" in lists["boot"]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import hivex
@@ -37,6 +38,21 @@ def folder(tmp_path: Path) -> Path:
 
 def md4(password: str) -> str:
     return MD4.new(password.encode("utf-16-le")).hexdigest()
+
+
+def free(raw: bytes) -> Iterator[bytes]:
+    """What is in the free cells of a hive."""
+    place = 4096
+    while place < len(raw):
+        kind, end = struct.unpack_from("<4s4xI", raw, place)
+        assert (kind, end % 4096) == (b"hbin", 0)
+        place, end = place + 32, place + end
+        while place < end:
+            size = struct.unpack_from("<i", raw, place)[0]
+            if size > 0:
+                yield raw[place + 4 : place + size]
+            place += abs(size)
+        assert place == end
 
 
 def login(folder: Path, relative: int) -> bytes:
@@ -79,7 +95,13 @@ def test_a_hive_without_room_gets_longer(tmp_path: Path, folder: Path, form: For
         assert hashes(folder) == {name: (relative, "", md4(password)) for name, relative in users}
         sizes.append((folder / "SAM").stat().st_size)
     assert sizes[0] < sizes[1] == sizes[2]
-    assert sizes[1] % 4096 == 0
+    raw = (folder / "SAM").read_bytes()
+    checksum = 0
+    for (word,) in struct.iter_unpack("<I", raw[:508]):
+        checksum ^= word
+    assert (struct.unpack_from("<I", raw, 508)[0], struct.unpack_from("<I", raw, 40)[0]) == (checksum, len(raw) - 4096)
+    # What the records had before is free again, and forgotten.
+    assert [content.strip(b"\0") for content in free(raw)].count(b"") >= len(users)
 
 
 def test_the_account_is_made_good_for_a_login(tmp_path: Path, folder: Path) -> None:
@@ -116,6 +138,16 @@ def test_nothing_but_the_hashes_changes_in_a_record(form: Form) -> None:
             old_begin, old_size = struct.unpack_from("<II", record, 12 * index)
             old = record[204 + old_begin : 204 + old_begin + old_size]
             assert changed[204 + begin : 204 + begin + size] == old
+
+
+@pytest.mark.parametrize(("form", "size", "begin"), [(Form.RC4, 20, "01000100"), (Form.AES, 56, "0200020010000000")])
+def test_a_record_that_never_had_a_hash(form: Form, size: int, begin: str) -> None:
+    """Both hashes are of no length, and stand where the thing behind them does."""
+    table = b"".join(struct.pack("<III", 0, length, 0) for length in (*[0] * 15, 4, 0))
+    changed = account.with_hash(table + b"next", 1001, form, bytes(16), bytes(16), bytes(16))
+    places = [struct.unpack_from("<II", changed, 12 * index) for index in range(17)]
+    assert places == [*[(0, 0)] * 14, (0, size), (size, 4), (size, 0)]
+    assert (changed[204:].hex().startswith(begin), changed[204 + size :]) == (True, b"next")
 
 
 def test_ciphers_by_their_published_vectors() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -17,6 +18,10 @@ _SUFFIXES = (".ko", ".ko.xz")
 # What MODULE_INFO left in the section .modinfo: words that end with a zero byte.
 _DEPENDS = re.compile(rb"(?<=\0)depends=([^\0]*)\0")
 _BEFORE = re.compile(rb"(?<=\0)softdep=pre: ([^\0]*)\0")
+# <linux/module_signature.h>: what stands behind a module, the last four bytes being the length of the signature
+# before it. The whole image is vouched for by the node: to check signatures as well takes an emulated processor long.
+_SIGNED = b"~Module signature appended~\n"
+_SIGNATURE = struct.Struct(">8xI")
 _ALIAS = re.compile(rb"(?<=\0)alias=([^\0]*)\0")
 
 
@@ -67,7 +72,7 @@ class _Shelf:
         """What is in *module*, unpacked."""
         if module not in self._data:
             raw = (self._tree.root / self._paths[module]).read_bytes()
-            self._data[module] = lzma.decompress(raw) if self._paths[module].endswith(".xz") else raw
+            self._data[module] = unsigned(lzma.decompress(raw) if self._paths[module].endswith(".xz") else raw)
         return self._data[module]
 
 
@@ -79,6 +84,14 @@ def _visit(name: str, shelf: _Shelf, order: list[str]) -> None:
     for before in requirements(shelf.read(module)):
         _visit(before, shelf, order)
     order.append(module)
+
+
+def unsigned(module: bytes) -> bytes:
+    """*module* without its signature, if it has one."""
+    if not module.endswith(_SIGNED):
+        return module
+    end = len(module) - len(_SIGNED) - _SIGNATURE.size
+    return module[: end - _SIGNATURE.unpack_from(module, end)[0]]
 
 
 def requirements(module: bytes) -> list[str]:

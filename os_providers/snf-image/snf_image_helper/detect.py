@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from snf_image_helper import devices, filesystems, lvm, mounting, partitions
 from snf_image_helper.filesystems import EXT, LVM, Device
 from snf_image_helper.partitions import Table
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.root import Root
 from snf_image_helper.task import FREEBSD, LINUX, NETBSD, OPENBSD, WINDOWS, TaskError, Work
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.task import Run
 
 EXT = ("ext2", "ext3", "ext4")

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from snf_image_helper.filesystems import EXT, Device
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.task import TaskError
 
 PATH = "/etc/fstab"

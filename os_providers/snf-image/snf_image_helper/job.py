@@ -10,7 +10,11 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from snf_image_helper.records import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SECTOR = 512
 

@@ -7,7 +7,8 @@ The node takes every byte for hostile: what is no line is passed over, and so is
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+
+from snf_image_helper.records import NamedTuple
 
 PORT = "org.ganeti-cloud.snf-image"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from snf_image_helper import modules
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.task import Run, TaskError
 
 _TIMEOUT_S = 60.0

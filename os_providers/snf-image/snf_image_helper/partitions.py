@@ -7,8 +7,8 @@ Nothing is ever moved or made smaller, and only the last partition is enlarged.
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.task import TaskError
 
 GPT = "gpt"

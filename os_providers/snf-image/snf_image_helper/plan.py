@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from snf_image_helper.properties import truth
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.task import FAMILIES, LINUX, WINDOWS, TaskError, Work
 
 # The others grow before or after they are mounted.

@@ -12,7 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+
+from snf_image_helper.records import NamedTuple
 
 # As the kernel counts them: path_resolution(7).
 LINKS = 40

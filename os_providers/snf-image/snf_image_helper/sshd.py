@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 import shlex
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.root import Root
 
 CONFIGS = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from snf_image_helper.job import Job
+from snf_image_helper.records import TYPE_CHECKING, Protocol
 from snf_image_helper.root import Root
 
 if TYPE_CHECKING:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.root import Root
 from snf_image_helper.task import TaskError
 

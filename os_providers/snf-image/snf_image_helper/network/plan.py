@@ -6,9 +6,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from snf_image_helper.job import Nic
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.task import TaskError
 
 NONE, DHCP, STATIC = "none", "dhcp", "static"

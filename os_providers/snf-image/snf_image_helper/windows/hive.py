@@ -9,8 +9,8 @@ the path that was asked for.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.windows.cells import Cells
 
 TEXT_TYPES = (1, 2)  # REG_SZ, REG_EXPAND_SZ

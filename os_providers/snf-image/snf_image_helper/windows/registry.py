@@ -8,8 +8,8 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
+from snf_image_helper.records import NamedTuple
 from snf_image_helper.root import Root
 from snf_image_helper.task import TaskError
 from snf_image_helper.windows.hive import Hive, Value
