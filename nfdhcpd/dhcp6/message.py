@@ -63,7 +63,7 @@ def decode(payload: bytes) -> Message:
 
 
 def _options(payload: bytes, position: int, end: int) -> list[tuple[int, int, int]]:
-    """Code, start and end of each option from *position* to *end*."""
+    """Code, start and end of each option from *position* to *end*. Raises WireError when they end elsewhere."""
     found = []
     while position < end:
         if end - position < _OPTION.size:
@@ -92,8 +92,6 @@ def _codes(payload: bytes, start: int, end: int) -> tuple[int, ...]:
 
 def _association(kind: int, payload: bytes, start: int, end: int) -> Association:
     fixed, leased, least, where = _ASSOCIATIONS[kind]
-    if end - start < fixed:
-        raise WireError(Fault.BAD_OPTION)
     leases = []
     for code, first, last in _options(payload, start + fixed, end):
         if code == leased:

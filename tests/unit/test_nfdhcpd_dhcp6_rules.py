@@ -57,15 +57,15 @@ def test_solicit_is_answered_with_the_address_of_the_binding() -> None:
     assert answer.told == [GRANTED]
 
 
-@pytest.mark.parametrize("had", [[], [OTHER]])
-def test_every_byte_of_a_reply(had: list[str]) -> None:
+@pytest.mark.parametrize(("message", "had"), [(REQUEST, []), (RENEW, []), (RENEW, [OTHER])])
+def test_every_byte_of_a_reply(message: Any, had: list[str]) -> None:
     leases = [(ADDRESS, 60000, 80000), *((each, 0, 0) for each in had)]
     inner = [dhcp6.DHCP6OptIAAddress(addr=name, preflft=first, validlft=last) for name, first, last in leases]
     wanted = dhcp6.DHCP6_Reply(trid=0x123456) / IDENTIFIED / OURS
     wanted /= dhcp6.DHCP6OptIA_NA(iaid=1, T1=3600, T2=48000, ianaopts=inner)
     wanted /= dhcp6.DHCP6OptDNSServers(dnsservers=["2001:db8::53", "2001:db8::54"])
     wanted /= dhcp6.DHCP6OptDNSDomains(dnsdomains=["example.com.", "example.net."])
-    answer = ask(RENEW, IDENTIFIED, OURS, wanting(DNS, DOMAINS), na(*had))
+    answer = ask(message, IDENTIFIED, OURS, wanting(DNS, DOMAINS), na(*had))
     assert bytes(answer.message) == bytes(wanted)
 
 

@@ -53,6 +53,10 @@ def test_a_payload_may_be_empty() -> None:
     assert ipv6.udp_payload(bytes(header() / UDP(sport=546, dport=547)), 547)[2] == b""
 
 
+def test_a_payload_may_be_long() -> None:
+    assert ipv6.udp_payload(bytes(header() / UDP(sport=546, dport=547) / Raw(bytes(1400))), 547)[2] == bytes(1400)
+
+
 def test_what_follows_the_datagram_is_no_part_of_it() -> None:
     assert ipv6.neighbour_message(NEIGHBOUR + b"padding") == ipv6.neighbour_message(NEIGHBOUR)
     assert ipv6.udp_payload(CLIENT + b"padding", 547) == ipv6.udp_payload(CLIENT, 547)
