@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import Ether
 
 from nfdhcpd.asking import ask
@@ -28,11 +29,13 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from nfdhcpd.cli import main; sys.exit(main())"
+PROGRAM = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; {{}}from nfdhcpd.cli import main; sys.exit(main())"
+# Nobody waits for 16 seconds in a test.
+HURRIED = "from nfdhcpd import periodic; periodic._INITIAL_INTERVAL_S = 0.2; periodic._LEAST_INTERVAL_S = 0.1; "
 GUEST_MAC = "52:54:10:00:00:01"
 GUEST = f"(MAC {GUEST_MAC}, address 192.0.2.16, host vm0)"
 QUEUES = ("-p udp --dport 67 -j NFQUEUE --queue-num 42 --queue-bypass",)
-_ETH_P_IP = 0x800  # linux/if_ether.h
+_ETH_P_IP, _ETH_P_IPV6 = 0x800, 0x86DD  # linux/if_ether.h
 _LIMIT_S = 20.0
 
 
@@ -84,19 +87,23 @@ class Node:
         """
         self.config.write_text(text, encoding="utf-8")
 
-    def bind(self, address: str) -> None:
-        text = f"INDEV=tap0\nIP={address}\nMAC={GUEST_MAC}\nHOSTNAME=vm0\nSUBNET=192.0.2.0/24\nGATEWAY=192.0.2.1\n"
+    def bind(self, address: str, *lines: str) -> None:
+        more = "".join(f"{line}\n" for line in lines)
+        text = (
+            f"{more}INDEV=tap0\nIP={address}\nMAC={GUEST_MAC}\nHOSTNAME=vm0\nSUBNET=192.0.2.0/24\nGATEWAY=192.0.2.1\n"
+        )
         new = self.folder / "new"
         new.write_text(text, encoding="utf-8")
         new.replace(self.folder / "bindings" / "tap0")
 
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-c", PROGRAM, *words, "--config", str(self.config)]
+    def command(self, *words: str, before: str = "") -> list[str]:
+        return [sys.executable, "-c", PROGRAM.format(before), *words, "--config", str(self.config)]
 
-    def start(self) -> None:
+    def start(self, *, before: str = "", **env: str) -> None:
         """Start the daemon, and wait until it says that it serves."""
-        env = {"NOTIFY_SOCKET": str(self.folder / "notify"), "PATH": os.environ["PATH"]}
-        self.process = subprocess.Popen(self.command("run", "--user", "root"), stderr=self._stderr, env=env, text=True)
+        env |= {"NOTIFY_SOCKET": str(self.folder / "notify"), "PATH": os.environ["PATH"]}
+        argv = self.command("run", "--user", "root", before=before)
+        self.process = subprocess.Popen(argv, stderr=self._stderr, env=env, text=True)
         self.expect("READY=1")
 
     def expect(self, told: str) -> None:
@@ -306,3 +313,29 @@ def test_while_it_is_stopped_packets_wait_and_are_answered_then(node: Node) -> N
     assert node.hears(0.2) is None
     node.signal(signal.SIGCONT)
     assert [node.hears() for _ in range(3)] == [Offer("offer", "192.0.2.16", 7200)] * 3
+
+
+def test_a_hung_daemon_would_be_noticed(node: Node) -> None:
+    node.start(WATCHDOG_USEC="200000")
+    node.expect("WATCHDOG=1")
+    node.expect("WATCHDOG=1")
+
+
+def test_a_folder_for_the_state_that_is_gone_costs_only_times(node: Node) -> None:
+    node.start()
+    (node.folder / "state").rmdir()
+    assert node.asks() == Offer("offer", "192.0.2.16", 7200)
+    assert node.stop() == 0
+    node.logged(f"what is known of guests cannot be kept in {node.folder}/state: No such file or directory")
+
+
+def test_a_guest_hears_of_its_router_without_asking(node: Node) -> None:
+    node.bind("192.0.2.16", "SUBNET6=2001:db8::/64", "GATEWAY6=2001:db8::1")
+    node.start(before=HURRIED)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as guest:
+        guest.bind(("guest0", _ETH_P_IPV6))
+        guest.settimeout(_LIMIT_S)
+        while ICMPv6ND_RA not in (packet := Ether(guest.recv(2000))):
+            pass
+    assert (packet[IPv6].dst, packet[IPv6].hlim) == ("ff02::1", 255)
+    wait_for(lambda: 'outcome="unsolicited"} 0' not in ask(node.listen, "/metrics"), lambda: "it is not counted")
