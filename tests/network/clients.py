@@ -252,8 +252,6 @@ UseMTU=yes
 UseDomains=yes
 UseTimezone=no
 """
-# It looks for others with its address then, for some seconds in which it cannot renew.
-NETWORKD_DECLINES = f"{NETWORKD}SendDecline=yes\n"
 
 
 class Networkd(Client):

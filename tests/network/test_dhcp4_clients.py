@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lab.rooms import wait_for
-from tests.network.clients import LINK, NETWORKD_DECLINES, Client, Dhclient, Dhcpcd, Networkd, Told, Udhcpc
+from tests.network.clients import LINK, Client, Dhclient, Dhcpcd, Networkd, Told, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
 
@@ -155,8 +155,10 @@ def test_who_cannot_reach_the_server_rebinds(host: Host, daemon: Daemon) -> None
     client = Dhclient(guest.room)
     client.start()
     client.told()
-    assert client.read(client.awaited("REBIND")).address == guest.address
-    assert "RENEW" not in client.names()
+    # Which of the two it calls it depends on the second in which it looks.
+    assert client.read(client.awaited("REBIND", "RENEW", timeout_s=30)).address == guest.address
+    assert client.program
+    assert client.program.said.count(" to 255.255.255.255 ") >= 3  # DISCOVER, REQUEST, and the one at T2
 
 
 def test_a_client_that_rebinds_on_demand(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -174,9 +176,10 @@ def test_after_a_reboot_the_address_is_confirmed(kind: type[Client], guest: Gues
     host.bind(guest)
     daemon.start()
     client = _with_a_lease(kind, guest)
+    offers = daemon.counts()["dhcp4 offer"]
     client.start()
     assert client.read(client.awaited("REBOOT")).address == guest.address
-    assert daemon.counts()["dhcp4 offer"] == 1
+    assert daemon.counts()["dhcp4 offer"] == offers
 
 
 @pytest.mark.parametrize("kind", [Dhclient, Dhcpcd])
@@ -205,7 +208,8 @@ def _with_a_lease(kind: type[Client], guest: Guest) -> Client:
     return client
 
 
-@pytest.mark.parametrize(("kind", "words"), [(Udhcpc, ["-a"]), (Dhcpcd, ["-4"]), (Networkd, [NETWORKD_DECLINES])])
+# systemd-networkd 252 notices as well, and gives the lease up without a word to the server.
+@pytest.mark.parametrize(("kind", "words"), [(Udhcpc, ["-a"]), (Dhcpcd, ["-4"])])
 def test_an_address_that_somebody_has_is_declined(
     kind: type[Client], words: list[str], guest: Guest, host: Host, daemon: Daemon
 ) -> None:
@@ -228,6 +232,10 @@ def test_an_address_is_given_back(guest: Guest, host: Host, daemon: Daemon) -> N
     client = Udhcpc(guest.room)
     client.start()
     client.told()
+    # Who has spoken to the server before has its way there: udhcpc takes the address off the link at once, and waits
+    # for no ARP.
+    client.renew()
+    client.awaited("renew")
     client.release()
     wait_for("a release", lambda: daemon.counts()["dhcp4 release"] == 1)
     client.stop()
