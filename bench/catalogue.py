@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, file_clone, helper, sync, workers
+from bench import attach, clone, deployment, file_clone, helper, sync, workers
 from bench.comparison import AnyComparison
 from bench.dhcp.comparison import COMPARISON as DHCP
 from ganeti_cloud.errors import RequestError
@@ -15,6 +15,7 @@ COMPARISONS: tuple[AnyComparison, ...] = (
     sync.COMPARISON,
     file_clone.COMPARISON,
     helper.COMPARISON,
+    deployment.COMPARISON,
     DHCP,
 )
 

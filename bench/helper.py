@@ -26,7 +26,7 @@ _ROUNDS = 3
 _STEP_S = 1800.0
 _FOLDER = "/var/tmp/bench-helper"
 _IMAGE, _DISK, _GROWN = f"{_FOLDER}/image.raw", f"{_FOLDER}/disk.raw", f"{_FOLDER}/grown.raw"
-_PASSWORD, _KEY = f"{_FOLDER}/password", f"{_FOLDER}/key.pub"
+PASSWORD, KEY = f"{_FOLDER}/password", f"{_FOLDER}/key.pub"
 _SETTINGS = "/etc/ganeti-cloud/snf-image.toml"
 
 _OURS = [
@@ -38,14 +38,14 @@ _OURS = [
     "--hostname",
     "bench.example.com",
     "--password-file",
-    _PASSWORD,
+    PASSWORD,
 ]
-_OURS += ["--ssh-key", _KEY]
+_OURS += ["--ssh-key", KEY]
 
-_GUESTFS_ENV = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
-_CUSTOMIZE = ["virt-customize", "--quiet", "--no-network", "--hostname", "bench.example.com"]
-_CUSTOMIZE += ["--root-password", f"file:{_PASSWORD}", "--ssh-inject", f"root:file:{_KEY}"]
-_CUSTOMIZE += ["--run-command", "rm -f /etc/ssh/ssh_host_* && ssh-keygen -A"]
+GUESTFS_ENV = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
+CUSTOMIZE = ["virt-customize", "--quiet", "--no-network", "--hostname", "bench.example.com"]
+CUSTOMIZE += ["--root-password", f"file:{PASSWORD}", "--ssh-inject", f"root:file:{KEY}"]
+CUSTOMIZE += ["--run-command", "rm -f /etc/ssh/ssh_host_* && ssh-keygen -A"]
 _RESIZE = ["virt-resize", "--quiet", "--expand", "/dev/sda1", _DISK, _GROWN]
 
 
@@ -54,25 +54,30 @@ def measure(site: Site) -> Samples:
     shared, inside = site.shared("helper-image.raw")
     with site.timeline.step("an image of Debian 12 made"):
         write_image(shared)
-    site.node.run(["mkdir", "-p", _FOLDER], timeout_s=_STEP_S)
+    prepare_node(site)
     site.node.run(["cp", "--sparse=always", inside, _IMAGE], timeout_s=_STEP_S)
-    site.node.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", _KEY.removesuffix(".pub")], timeout_s=_STEP_S)
-    site.node.write(_PASSWORD, "correct horse battery staple\n")
-    site.node.write(_SETTINGS, '[machine]\naccelerator = "tcg"\n')
     larger = [["cp", "--sparse=always", _IMAGE, _DISK], ["truncate", f"--size={_LARGE}", _DISK]]
     same = [["cp", "--sparse=always", _IMAGE, _DISK], ["truncate", f"--size={_LARGE}", _GROWN]]
     plan = Plan(
         [
             # Each leaves the disk as the next one wants it; the order is turned round in every other round.
             Contestant("ours", [_OURS], before=larger),
-            Contestant("virt-customize", [[*_CUSTOMIZE, "-a", _DISK]], env=_GUESTFS_ENV, before=larger),
+            Contestant("virt-customize", [[*CUSTOMIZE, "-a", _DISK]], env=GUESTFS_ENV, before=larger),
             Contestant(
-                "virt-resize and virt-customize", [_RESIZE, [*_CUSTOMIZE, "-a", _GROWN]], env=_GUESTFS_ENV, before=same
+                "virt-resize and virt-customize", [_RESIZE, [*CUSTOMIZE, "-a", _GROWN]], env=GUESTFS_ENV, before=same
             ),
         ],
         rounds=_ROUNDS,
     )
     return site.interleave("helper", plan)
+
+
+def prepare_node(site: Site) -> None:
+    """Write what both sides put into a guest, and have both emulate their machines, whatever the processor can."""
+    site.node.run(["mkdir", "-p", _FOLDER], timeout_s=_STEP_S)
+    site.node.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY.removesuffix(".pub")], timeout_s=_STEP_S)
+    site.node.write(PASSWORD, "correct horse battery staple\n")
+    site.node.write(_SETTINGS, '[machine]\naccelerator = "tcg"\n')
 
 
 def write_image(path: Path) -> None:
