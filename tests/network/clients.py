@@ -212,6 +212,13 @@ class Dhclient(_IscNames):
         return tuple(found)
 
 
+class DhclientRefusing(Dhclient):
+    """Its hook finds that somebody has the address, as that of a distribution does by the kernel's detection."""
+
+    def hook(self) -> str:
+        return f"{_RECORD}record\n[ $event != BOUND6 ] || exit 3\n"
+
+
 _DHCPCD = """
 option broadcast_address, routers, domain_name, domain_name_servers, domain_search, host_name, interface_mtu
 option ntp_servers, classless_static_routes

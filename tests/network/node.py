@@ -104,6 +104,8 @@ class Host:
         # Their link-local addresses are good at once; a test of duplicates turns the detection on again.
         guest.room.sysctl(f"ipv6.conf.{LINK}.accept_dad=0", f"ipv6.conf.{LINK}.router_solicitation_delay=0")
         guest.room.ip(f"link set {LINK} up")
+        # dhclient does not wait for it.
+        wait_for("a link-local address", lambda: "inet6 fe80" in guest.room.run(["ip", "address", "show", LINK]))
         return guest
 
     def _bridge(self, tap: str) -> None:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from lab.rooms import wait_for
-from tests.network.clients import LINK, Dhclient, Dhcpcd, Networkd
+from tests.network.clients import LINK, Dhclient, DhclientRefusing, Dhcpcd, Networkd
 from tests.network.daemon import Daemon
 from tests.network.node import GATEWAY6, SUBNET6, Guest, Host
 
@@ -195,6 +195,14 @@ def test_dhclient_confirms_and_releases(guest: Guest, host: Host, daemon: Daemon
     guest.room.run(client.command("-6", "-r", "-1"), timeout_s=30)
     counts = daemon.counts()
     assert (counts["dhcp6 reply_confirm"], counts["dhcp6 reply_release"]) == (1, 1)
+
+
+def test_dhclient_declines_what_somebody_has(guest: Guest, host: Host, daemon: Daemon) -> None:
+    serve(daemon, host, guest, "dhcpv6")
+    client = DhclientRefusing(guest.room)
+    client.start("-6")
+    wait_for("a decline", lambda: daemon.counts()["dhcp6 reply_decline"] >= 1, every_s=0.2)
+    assert guest.address6 in daemon.said
 
 
 def test_dhcpcd_leases_an_address(guest: Guest, host: Host, daemon: Daemon) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -126,6 +127,20 @@ def test_leases_tell_who_has_what(guest: Guest, host: Host, daemon: Daemon) -> N
     [line] = [line for line in daemon.call("leases").splitlines() if line.startswith(guest.tap)]
     assert (guest.mac in line, guest.address in line, "vm0" in line) == (True, True, True)
     assert guest.tap in daemon.said
+
+
+def test_the_table_is_written_to_the_journal_on_demand(host: Host, daemon: Daemon) -> None:
+    first, second = wires(host, 2)
+    daemon.start()
+    assert first.offered() == address(first)
+    assert daemon.program
+    daemon.program.send(signal.SIGUSR1)
+    for wire in (first, second):
+        wait_for(f"{wire.tap} in the table", partial(_row, daemon, wire))
+
+
+def _row(daemon: Daemon, wire: Wire) -> bool:
+    return any(wire.mac in line and address(wire) in line for line in daemon.said.splitlines())
 
 
 @pytest.fixture

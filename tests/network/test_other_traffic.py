@@ -122,10 +122,9 @@ def test_while_the_daemon_hangs_nothing_else_waits(guest: Guest, host: Host, dae
 def test_packets_of_other_ports_are_not_looked_at(guest: Guest, host: Host, daemon: Daemon) -> None:
     host.bind(guest)
     daemon.start()
-    before = sum(daemon.counts().values())
     guest.room.ip(f"address add {guest.address}/24 dev {LINK}", f"route replace default via {GATEWAY}")
     with guest.room.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for port in (53, 66, 68, 546, 547):
             sender.sendto(b"hello", (UPLINK, port))
     time.sleep(0.5)
-    assert sum(daemon.counts().values()) == before
+    assert {name: count for name, count in daemon.counts().items() if count and name.startswith("dhcp")} == {}
