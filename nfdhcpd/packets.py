@@ -24,7 +24,7 @@ UNKNOWN_INTERFACE = Outcome("any", "unknown_interface")
 LIMITED = Outcome("any", "limited")
 SPOOFED_MAC = Outcome("any", "spoofed_mac")
 NOT_SERVED = Outcome("any", "not_served")
-"""The binding has nothing of that protocol."""
+"""The binding has nothing of that protocol: it is for others to answer, a router in the guest's bridge perhaps."""
 INTERNAL_ERROR = Outcome("any", "internal_error")
 OUTCOMES = (UNKNOWN_INTERFACE, LIMITED, SPOOFED_MAC, NOT_SERVED, INTERNAL_ERROR)
 
@@ -49,8 +49,8 @@ class Handling:
     def handler(self, of: str, answer: Answering) -> Callable[[Packet], bool]:
         """What handles each packet of one queue, and says whether it may go on.
 
-        *answer* gets the attribute *of* of its tap. A packet of an unknown interface goes on. One of a tap is ours: it
-        does not, whatever becomes of it.
+        *answer* gets the attribute *of* of its tap. A packet of an unknown interface goes on, and one of a tap that has
+        nothing of that protocol. Any other is ours: it does not, whatever becomes of it.
         """
         counts, taps, journal = self.counts, self._taps, self._journal
         allows, send, notable = self._limiter.allows, self._sender.send, journal.notable
@@ -83,9 +83,10 @@ class Handling:
                 if outcome in notable:
                     journal.note(tap, outcome, now)
                 tap.seen[outcome] = now
+                return outcome is NOT_SERVED
             except Exception as err:  # noqa: BLE001 - one packet must not end the service of the whole node
                 self._failed(tap, err)
-            return False
+                return False
 
         return handle
 
