@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from nfdhcpd.outcome import Outcome
-from nfdhcpd.wire.malformed import Fault
+from nfdhcpd.wire.malformed import IPV4_FAULTS
 
 
 def _outcome(name: str, *, answered: bool = False) -> Outcome:
@@ -22,7 +22,7 @@ RELEASE = _outcome("release")
 DECLINE = _outcome("decline")
 """The guest says that somebody else uses its address."""
 
-MALFORMED = {fault: _outcome(fault.value) for fault in Fault}
+MALFORMED = {fault: _outcome(fault.value) for fault in IPV4_FAULTS}
 
 NOT_A_REQUEST = _outcome("not_a_request")
 """The message of a server, or no BOOTP for Ethernet."""

@@ -12,7 +12,8 @@ from nfdhcpd.dhcp6.assigning import Assignment, Lease
 from nfdhcpd.dhcp6.message import Message, decode
 from nfdhcpd.outcome import Answer, Outcome
 from nfdhcpd.settings import Ipv6Settings
-from nfdhcpd.wire.ipv6 import UNSPECIFIED, Fault, UdpTemplate, WireError, udp_frame, udp_payload, udp_template
+from nfdhcpd.wire.ipv6 import UNSPECIFIED, UdpTemplate, udp_frame, udp_payload, udp_template
+from nfdhcpd.wire.malformed import Fault, Malformed
 
 _HEADER = 4
 _TRANSACTION = slice(1, 4)
@@ -75,15 +76,15 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     try:
         source, destination, payload = udp_payload(datagram, numbers.SERVER_PORT)
         if source == UNSPECIFIED:
-            raise WireError(Fault.BAD_SOURCE)
+            raise Malformed(Fault.BAD_SOURCE)
         if len(payload) < _HEADER:
-            raise WireError(Fault.BAD_LENGTH)
+            raise Malformed(Fault.BAD_LENGTH)
         kind = payload[0]
         # A relay's message has another header.
         if kind not in _ANSWERS:
             return outcomes.RELAY if kind in _RELAYED else outcomes.UNKNOWN_TYPE, None
         message = decode(payload)
-    except WireError as err:
+    except Malformed as err:
         return outcomes.FAULTS[err.fault], None
     multicast = destination[0] == 0xFF
     refusal = validating.refusal(kind, message, prepared.duid, multicast=multicast, stateful=prepared.stateful)

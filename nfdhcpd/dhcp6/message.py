@@ -7,7 +7,7 @@ import struct
 from typing import NamedTuple
 
 from nfdhcpd.dhcp6 import numbers
-from nfdhcpd.wire.ipv6 import Fault, WireError
+from nfdhcpd.wire.malformed import Fault, Malformed
 
 _HEADER = 4
 _OPTION = struct.Struct("!HH")
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 
 def decode(payload: bytes) -> Message:
-    """*payload* after its type, which is one of a client. Raises WireError."""
+    """*payload* after its type, which is one of a client. Raises Malformed."""
     client = server = None
     associations = []
     requested: list[int] = []
@@ -63,30 +63,30 @@ def decode(payload: bytes) -> Message:
 
 
 def _options(payload: bytes, position: int, end: int) -> list[tuple[int, int, int]]:
-    """Code, start and end of each option from *position* to *end*. Raises WireError when they end elsewhere."""
+    """Code, start and end of each option from *position* to *end*. Raises Malformed when they end elsewhere."""
     found = []
     while position < end:
         if end - position < _OPTION.size:
-            raise WireError(Fault.BAD_OPTION)
+            raise Malformed(Fault.BAD_OPTION)
         code, length = _OPTION.unpack_from(payload, position)
         start = position + _OPTION.size
         position = start + length
         found.append((code, start, position))
     if position > end:
-        raise WireError(Fault.BAD_OPTION)
+        raise Malformed(Fault.BAD_OPTION)
     return found
 
 
 def _identifier(known: bytes | None, found: bytes) -> bytes:
     """*found*, the only one of its kind."""
     if known is not None or not _LEAST_IDENTIFIER <= len(found) <= _GREATEST_IDENTIFIER:
-        raise WireError(Fault.BAD_OPTION)
+        raise Malformed(Fault.BAD_OPTION)
     return found
 
 
 def _codes(payload: bytes, start: int, end: int) -> tuple[int, ...]:
     if end - start & 1:
-        raise WireError(Fault.BAD_OPTION)
+        raise Malformed(Fault.BAD_OPTION)
     return struct.unpack_from(f"!{(end - start) // 2}H", payload, start)
 
 
@@ -96,6 +96,6 @@ def _association(kind: int, payload: bytes, start: int, end: int) -> Association
     for code, first, last in _options(payload, start + fixed, end):
         if code == leased:
             if last - first < least:
-                raise WireError(Fault.BAD_OPTION)
+                raise Malformed(Fault.BAD_OPTION)
             leases.append(payload[first:last][where])
     return Association(kind, payload[start : start + 4], tuple(leases))

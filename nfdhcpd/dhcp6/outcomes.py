@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from nfdhcpd.outcome import Outcome
-from nfdhcpd.wire.ipv6 import Fault
+from nfdhcpd.wire.malformed import IPV6_FAULTS, Fault
 
 
 def _outcome(name: str, *, answered: bool = False) -> Outcome:
@@ -32,7 +32,9 @@ NOT_ON_LINK: Final = _outcome("not_on_link", answered=True)
 USE_MULTICAST: Final = _outcome("use_multicast", answered=True)
 """It was sent to this server alone, which has never allowed that."""
 
-FAULTS: Final[dict[Fault, Outcome]] = {fault: _outcome(fault.value) for fault in Fault if fault is not Fault.FORWARDED}
+FAULTS: Final[dict[Fault, Outcome]] = {
+    fault: _outcome(fault.value) for fault in IPV6_FAULTS if fault is not Fault.FORWARDED
+}
 
 RELAY: Final = _outcome("relay")
 """The message of a relay agent."""

@@ -16,14 +16,13 @@ from nfdhcpd.wire.ipv6 import (
     ALL_NODES,
     ALL_NODES_MAC,
     UNSPECIFIED,
-    Fault,
     NeighbourTemplate,
-    WireError,
     link_local,
     neighbour_frame,
     neighbour_message,
     neighbour_template,
 )
+from nfdhcpd.wire.malformed import Fault, Malformed
 
 _ROUTER_SOLICITATION = b"\x85\0"
 _ROUTER_ADVERTISEMENT = b"\x86\0"
@@ -114,7 +113,7 @@ def answer_router(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Ans
         if len(message) < _LEAST_ROUTER_SOLICITATION:
             return outcomes.ROUTER_FAULTS[Fault.BAD_LENGTH], None
         addresses = options.source_link_layer_addresses(message, _LEAST_ROUTER_SOLICITATION)
-    except WireError as err:
+    except Malformed as err:
         return outcomes.ROUTER_FAULTS[err.fault], None
     if not _right(addresses, source, source_mac, prepared.macspoof):
         return outcomes.ROUTER_WRONG_LINK_LAYER_ADDRESS, None
@@ -132,7 +131,7 @@ def answer_neighbour(prepared: Prepared, datagram: bytes, source_mac: bytes) -> 
         if len(message) < _LEAST_NEIGHBOUR_SOLICITATION:
             return outcomes.NEIGHBOUR_FAULTS[Fault.BAD_LENGTH], None
         addresses = options.source_link_layer_addresses(message, _LEAST_NEIGHBOUR_SOLICITATION)
-    except WireError as err:
+    except Malformed as err:
         return outcomes.NEIGHBOUR_FAULTS[err.fault], None
     if not _right(addresses, source, source_mac, prepared.macspoof):
         return outcomes.NEIGHBOUR_WRONG_LINK_LAYER_ADDRESS, None

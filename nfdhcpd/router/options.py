@@ -7,7 +7,7 @@ import struct
 from ipaddress import IPv6Network
 
 from nfdhcpd.guest6 import Lifetimes
-from nfdhcpd.wire.ipv6 import Fault, WireError
+from nfdhcpd.wire.malformed import Fault, Malformed
 
 _SOURCE_LINK_LAYER_ADDRESS = 1
 _TARGET_LINK_LAYER_ADDRESS = 2
@@ -22,14 +22,14 @@ _UNIT = 8
 
 
 def source_link_layer_addresses(message: bytes, start: int) -> list[bytes]:
-    """Those in the options of *message* from *start* on. Raises WireError when the options are not whole ones."""
+    """Those in the options of *message* from *start* on. Raises Malformed when the options are not whole ones."""
     found = []
     end = len(message)
     while start < end:
         size = _UNIT * message[start + 1] if end - start >= _UNIT else 0
         # One of length 0 would never end (RFC 4861, 4.6).
         if size == 0 or start + size > end:
-            raise WireError(Fault.BAD_OPTION)
+            raise Malformed(Fault.BAD_OPTION)
         if message[start] == _SOURCE_LINK_LAYER_ADDRESS:
             found.append(message[start + 2 : start + size])
         start += size

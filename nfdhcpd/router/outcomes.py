@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import Final
 
 from nfdhcpd.outcome import Outcome
-from nfdhcpd.wire.ipv6 import Fault
+from nfdhcpd.wire.malformed import IPV6_FAULTS, Fault
 
 ROUTER_ADVERTISED: Final = Outcome("rs", "advertised", answered=True)
 ROUTER_OTHER_TYPE: Final = Outcome("rs", "other_type")
 ROUTER_WRONG_LINK_LAYER_ADDRESS: Final = Outcome("rs", "wrong_link_layer_address")
 """The link-layer address in it is not the one that it comes from."""
 ROUTER_FAULTS: Final[dict[Fault, Outcome]] = {
-    fault: Outcome("rs", fault.value) for fault in Fault if fault is not Fault.WRONG_PORT
+    fault: Outcome("rs", fault.value) for fault in IPV6_FAULTS if fault is not Fault.WRONG_PORT
 }
 
 NEIGHBOUR_PROXIED: Final = Outcome("ns", "proxied", answered=True)
@@ -31,7 +31,7 @@ NEIGHBOUR_BAD_DESTINATION: Final = Outcome("ns", "bad_destination")
 NEIGHBOUR_OTHER_TYPE: Final = Outcome("ns", "other_type")
 NEIGHBOUR_WRONG_LINK_LAYER_ADDRESS: Final = Outcome("ns", "wrong_link_layer_address")
 NEIGHBOUR_FAULTS: Final[dict[Fault, Outcome]] = {
-    fault: Outcome("ns", fault.value) for fault in Fault if fault is not Fault.WRONG_PORT
+    fault: Outcome("ns", fault.value) for fault in IPV6_FAULTS if fault is not Fault.WRONG_PORT
 }
 
 OUTCOMES: Final = (

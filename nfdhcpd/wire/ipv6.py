@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import struct
-from enum import StrEnum
 from typing import NamedTuple
 
 from nfdhcpd.wire import ethernet
 from nfdhcpd.wire.checksum import checksum, total
+from nfdhcpd.wire.malformed import Fault, Malformed
 
 UNSPECIFIED = bytes(16)
 LOOPBACK = bytes(15) + b"\1"
@@ -27,34 +27,8 @@ _HOP_LIMIT = 64
 _PORTS = struct.Struct("!HHH")
 
 
-class Fault(StrEnum):
-    """Why a datagram is not looked at any further."""
-
-    TRUNCATED = "truncated"
-    NOT_IPV6 = "not_ipv6"
-    BAD_SOURCE = "bad_source"
-    """Multicast (RFC 4291, 2.7) or loopback (2.5.3)."""
-    EXTENSION_HEADER = "extension_header"
-    FRAGMENT = "fragment"
-    OTHER_PROTOCOL = "other_protocol"
-    FORWARDED = "forwarded"
-    """Its hop limit is not 255."""
-    BAD_LENGTH = "bad_length"
-    BAD_CHECKSUM = "bad_checksum"
-    WRONG_PORT = "wrong_port"
-    BAD_OPTION = "bad_option"
-
-
 # Hop-by-hop, routing, ESP, AH, destination options, mobility, HIP, shim6.
 _FAULTS = dict.fromkeys((0, 43, 50, 51, 60, 135, 139, 140), Fault.EXTENSION_HEADER) | {44: Fault.FRAGMENT}
-
-
-class WireError(Exception):
-    """A datagram is broken, or is none that can be answered."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.value)
-        self.fault = fault
 
 
 def interface_identifier(mac: bytes) -> bytes:
@@ -68,46 +42,46 @@ def link_local(mac: bytes) -> bytes:
 
 
 def neighbour_message(datagram: bytes) -> tuple[bytes, bytes, bytes]:
-    """Source, destination and ICMPv6 message of *datagram*, which comes from a neighbour. Raises WireError."""
+    """Source, destination and ICMPv6 message of *datagram*, which comes from a neighbour. Raises Malformed."""
     end = _end(datagram, _ICMPV6)
     if datagram[7] != _NEVER_FORWARDED:
-        raise WireError(Fault.FORWARDED)
+        raise Malformed(Fault.FORWARDED)
     if (total(datagram[8:end]) + end - _HEADER + _ICMPV6) % 0xFFFF:
-        raise WireError(Fault.BAD_CHECKSUM)
+        raise Malformed(Fault.BAD_CHECKSUM)
     return datagram[8:24], datagram[24:40], datagram[_HEADER:end]
 
 
 def udp_payload(datagram: bytes, port: int) -> tuple[bytes, bytes, bytes]:
-    """Source, destination and UDP payload of *datagram*, which is sent to *port*. Raises WireError."""
+    """Source, destination and UDP payload of *datagram*, which is sent to *port*. Raises Malformed."""
     end = _end(datagram, _UDP)
     if end < _HEADER + _UDP_HEADER:
-        raise WireError(Fault.BAD_LENGTH)
+        raise Malformed(Fault.BAD_LENGTH)
     _, destination_port, length = _PORTS.unpack_from(datagram, _HEADER)
     if destination_port != port:
-        raise WireError(Fault.WRONG_PORT)
+        raise Malformed(Fault.WRONG_PORT)
     if not _UDP_HEADER <= length <= end - _HEADER:
-        raise WireError(Fault.BAD_LENGTH)
+        raise Malformed(Fault.BAD_LENGTH)
     end = _HEADER + length
     # A checksum of 0, "none", is not allowed over IPv6 (RFC 8200, 8.1).
     if not (datagram[46] or datagram[47]) or (total(datagram[8:end]) + length + _UDP) % 0xFFFF:
-        raise WireError(Fault.BAD_CHECKSUM)
+        raise Malformed(Fault.BAD_CHECKSUM)
     return datagram[8:24], datagram[24:40], datagram[48:end]
 
 
 def _end(datagram: bytes, protocol: int) -> int:
     """Where *datagram* ends, when *protocol* comes right after its IPv6 header."""
     if len(datagram) < _HEADER:
-        raise WireError(Fault.TRUNCATED)
+        raise Malformed(Fault.TRUNCATED)
     if datagram[0] >> 4 != 6:
-        raise WireError(Fault.NOT_IPV6)
+        raise Malformed(Fault.NOT_IPV6)
     following = datagram[6]
     if following != protocol:
-        raise WireError(_FAULTS.get(following, Fault.OTHER_PROTOCOL))
+        raise Malformed(_FAULTS.get(following, Fault.OTHER_PROTOCOL))
     end = _HEADER + (datagram[4] << 8 | datagram[5])
     if end > len(datagram):
-        raise WireError(Fault.TRUNCATED)
+        raise Malformed(Fault.TRUNCATED)
     if datagram[8] == 0xFF or datagram[8:24] == LOOPBACK:
-        raise WireError(Fault.BAD_SOURCE)
+        raise Malformed(Fault.BAD_SOURCE)
     return end
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from nfdhcpd.dhcp6 import message, numbers
 from nfdhcpd.dhcp6.message import Association, Message
-from nfdhcpd.wire.ipv6 import Fault, WireError
+from nfdhcpd.wire.malformed import Fault, Malformed
 from tests.unit.nfdhcpd_ipv6 import dhcp6
 
 HEADER = b"\1\0\0\7"
@@ -93,7 +93,7 @@ def test_lengths_of_an_identifier(length: int) -> None:
     ],
 )
 def test_broken_options_are_refused(options: bytes) -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Malformed) as caught:
         message.decode(HEADER + options)
     assert caught.value.fault is Fault.BAD_OPTION
 
@@ -152,7 +152,7 @@ def test_random_bytes_are_refused_or_understood() -> None:
         payload = bytes(rng.choice((0, 0, 0, 1, 2, 3, 4, 5, 6, 12, 16, 24, 25, 26)) for _ in range(rng.randrange(60)))
         try:
             message.decode(HEADER + payload)
-        except WireError as err:
+        except Malformed as err:
             assert err.fault is Fault.BAD_OPTION
             broken += 1
     assert 10000 < broken < 20000

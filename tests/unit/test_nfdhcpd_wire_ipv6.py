@@ -10,7 +10,7 @@ import pytest
 from scapy.packet import Raw
 
 from nfdhcpd.wire import ipv6
-from nfdhcpd.wire.ipv6 import Fault, WireError
+from nfdhcpd.wire.malformed import Fault, Malformed
 from tests.unit import nfdhcpd_ipv6 as guest
 from tests.unit.nfdhcpd_ipv6 import UDP, Ether, header, inet6
 
@@ -25,7 +25,7 @@ def fault_of(datagram: bytes, port: int | None = None) -> Fault | None:
             ipv6.neighbour_message(datagram)
         else:
             ipv6.udp_payload(datagram, port)
-    except WireError as err:
+    except Malformed as err:
         return err.fault
     return None
 
