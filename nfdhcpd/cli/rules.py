@@ -9,6 +9,7 @@ import click
 
 from ganeti_cloud import config
 from nfdhcpd import settings
+from nfdhcpd.cli.options import config_file
 from nfdhcpd.rules import applying
 from nfdhcpd.rules.applying import Backend, Found, State, Step
 from nfdhcpd.rules.options import RulesSettings
@@ -16,14 +17,6 @@ from nfdhcpd.rules.wanted import Wanted, wanted
 
 _ONLY_THE_DAEMON = "nft is not there or cannot do it: only the daemon itself limits how much of one guest is looked at"
 
-_file = click.option(
-    "--config",
-    "path",
-    default=settings.CONFIG_FILE,
-    show_default=True,
-    type=click.Path(dir_okay=False),
-    help="The configuration file.",
-)
 _dry_run = click.option("--dry-run", is_flag=True, help="Only print what nft and iptables would be given.")
 
 
@@ -41,7 +34,7 @@ def rules() -> None:
 
 
 @rules.command()
-@_file
+@config_file
 @_dry_run
 def apply(path: str, dry_run: bool) -> None:
     """Put the rules of the configuration file into the kernel, in the place of any that are there.
@@ -83,7 +76,7 @@ def remove(dry_run: bool) -> None:
 
 
 @rules.command()
-@_file
+@config_file
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(path: str, as_json: bool) -> None:
     """Print which rules there are, with their counters, and whether they are those of the configuration file.
