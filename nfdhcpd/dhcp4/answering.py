@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd.dhcp4 import deciding, message, numbers, outcomes, reply
+from nfdhcpd.dhcp4 import deciding, message, numbers, outcomes
+from nfdhcpd.dhcp4.message import Request
+from nfdhcpd.dhcp4.reply import frame
 from nfdhcpd.dhcp4.told import Told, tell
 from nfdhcpd.outcome import Answer, Outcome
 from nfdhcpd.settings import Dhcp4Settings
@@ -24,6 +26,9 @@ _CHECKSUM_AT = ethernet.HEADER + ipv4.HEADER + 6
 _CHANGING = struct.Struct("!H4sI")
 _REPLY_HEAD = bytes((numbers.BOOTREPLY, numbers.ETHERNET, 6, 0))
 _XID_AND_SECONDS = struct.Struct("!IH")
+
+_Asked = TypeVar("_Asked")
+_Answered = TypeVar("_Answered")
 
 _BAD_CHECKSUM = outcomes.MALFORMED[Fault.BAD_CHECKSUM]
 
@@ -43,23 +48,24 @@ class Reply(NamedTuple):
     remainder: int
     """What the frame's UDP checksum has to make right, without the transaction ID."""
     after: bytes
-    asked: int
-    """What the request adds up to without its transaction ID and seconds, as a remainder of 65535."""
 
 
 class Prepared(NamedTuple):
     """What the guest of one tap is told, and the last answers that it got."""
 
     told: Told
-    replies: dict[bytes, Reply]
-    """By all that an answer depends on but the transaction ID."""
+    by_message: dict[bytes, tuple[Reply, int]]
+    """By the sender and all of a message but its transaction ID and seconds; with what the message adds up to without
+    these, as a remainder of 65535."""
+    by_request: dict[Request, Reply]
+    """By what an answer depends on: messages that differ in what nobody asks of them have the same."""
 
 
 def prepare(binding: Binding, site: Dhcp4Settings, router_mac: bytes) -> Prepared | None:
     """All that does not depend on the request; None when *binding* has no IPv4 address. Raises nothing."""
     if binding.ip is None:
         return None
-    return Prepared(tell(binding, binding.ip, site, router_mac), {})
+    return Prepared(tell(binding, binding.ip, site, router_mac), {}, {})
 
 
 def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
@@ -67,45 +73,54 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     try:
         payload, covered = ipv4.open_udp(datagram, numbers.SERVER_PORT)
         key = source_mac + payload[_BEFORE_XID] + payload[_AFTER_SECONDS]
-        found = prepared.replies.get(key)
+        found = prepared.by_message.get(key)
         if found is None:
             asked = total(payload)
             if not ipv4.is_right(covered, asked):
                 return _BAD_CHECKSUM, None
-            outcome, frame = _first_time(prepared.told, payload, source_mac)
-            if frame is None:
+            outcome, reply = _understood(prepared, payload, source_mac)
+            if reply is None:
                 return outcome, None
             xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
-            found = _reply(outcome, frame, asked - xid - seconds)
-            _remember(prepared.replies, key, found)
+            if len(key) <= _LONGEST_REMEMBERED:
+                _remember(prepared.by_message, key, (reply, asked - xid - seconds))
         else:
             # As a remainder of 65535, a number of two words is the sum of both.
             xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
-            if not ipv4.is_right(covered, found.asked + xid + seconds):
+            reply, asked = found
+            if not ipv4.is_right(covered, asked + xid + seconds):
                 return _BAD_CHECKSUM, None
     except Malformed as err:
         return outcomes.MALFORMED[err.fault], None
-    changing = _CHANGING.pack(checksum(found.remainder + xid), _REPLY_HEAD, xid)
-    return found.outcome, found.before + changing + found.after
+    changing = _CHANGING.pack(checksum(reply.remainder + xid), _REPLY_HEAD, xid)
+    return reply.outcome, reply.before + changing + reply.after
 
 
-def _first_time(told: Told, payload: bytes, source_mac: bytes) -> Answer:
-    """The answer to a request that is not remembered, with a transaction ID of 0. Raises Malformed."""
+def _understood(prepared: Prepared, payload: bytes, source_mac: bytes) -> tuple[Outcome, Reply | None]:
+    """What a message calls for that is not remembered byte by byte. Raises Malformed."""
     refusal = message.refusal(payload, source_mac)
     if refusal is not None:
         return refusal, None
     request = message.decode(payload)
-    outcome = deciding.decide(request, told.address, told.server)
-    return outcome, reply.frame(told, request, outcome) if outcome.answered else None
+    reply = prepared.by_request.get(request)
+    if reply is None:
+        told = prepared.told
+        outcome = deciding.decide(request, told.address, told.server)
+        if not outcome.answered:
+            return outcome, None
+        reply = _reply(outcome, frame(told, request, outcome))
+        if len(payload) <= _LONGEST_REMEMBERED:
+            _remember(prepared.by_request, request, reply)
+    return reply.outcome, reply
 
 
-def _reply(outcome: Outcome, frame: bytes, asked: int) -> Reply:
-    given = int.from_bytes(frame[_CHECKSUM_AT : _CHECKSUM_AT + 2], "big")
-    return Reply(outcome, frame[:_CHECKSUM_AT], 0xFFFF - given, frame[_CHECKSUM_AT + _CHANGING.size :], asked)
+def _reply(outcome: Outcome, made: bytes) -> Reply:
+    given = int.from_bytes(made[_CHECKSUM_AT : _CHECKSUM_AT + 2], "big")
+    return Reply(outcome, made[:_CHECKSUM_AT], 0xFFFF - given, made[_CHECKSUM_AT + _CHANGING.size :])
 
 
-def _remember(replies: dict[bytes, Reply], key: bytes, made: Reply) -> None:
-    if len(key) <= _LONGEST_REMEMBERED:
-        if len(replies) >= _REMEMBERED:
-            del replies[next(iter(replies))]
-        replies[key] = made
+def _remember(answers: dict[_Asked, _Answered], asked: _Asked, answered: _Answered) -> None:
+    """The oldest one makes room."""
+    if len(answers) >= _REMEMBERED:
+        del answers[next(iter(answers))]
+    answers[asked] = answered

@@ -54,7 +54,7 @@ def _check(packet: bytes) -> str:
     assert outcome in OUTCOMES
     assert outcome.answered == (frame is not None)
     if frame is not None:
-        assert (outcome, frame) == answering.answer(answering.Prepared(_KEPT.told, {}), packet, MAC)
+        assert (outcome, frame) == answering.answer(answering.Prepared(_KEPT.told, {}, {}), packet, MAC)
         _check_frame(frame, packet)
     return outcome.name
 

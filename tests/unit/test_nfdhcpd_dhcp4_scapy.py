@@ -211,7 +211,7 @@ def test_an_answer_is_the_one_that_scapy_would_make(seed: int) -> None:
             assert (outcome.name, found) == (name, None if frame is None else bytes(frame))
             said = said._replace(xid=rng.getrandbits(32))
             name, frame = expected(said, bound)
-        remembered += len(kept.replies)
+        remembered += len(kept.by_message)
     assert 3 <= remembered <= 12
 
 
