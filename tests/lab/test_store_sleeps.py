@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,10 +13,15 @@ from tests.lab.support import Store
 pytestmark = [pytest.mark.lab, pytest.mark.backends("rados")]
 
 _LEASE_S = 16  # osd_heartbeat_grace * osd_pool_default_read_lease_ratio, as Ceph has them
+_WRITE = ["rados", "-p", "rbd", "bench", "30", "write", "-b", "4096"]
 
 
 def test_a_store_that_slept_answers_again(store: Store) -> None:
-    with store.node.frozen():
-        time.sleep(_LEASE_S + 4)
-    # Listing asks every placement group, and a lost one never answers.
+    # Only what is asked when a lease is over finds that out: writes are under way all the time, to all placement groups.
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(store.lab.node(1).run, _WRITE, timeout_s=120)
+        time.sleep(4)
+        with store.node.frozen():
+            time.sleep(_LEASE_S + 6)
+        assert "Total writes made" in writing.result()
     store.node.run(["rados", "-p", "rbd", "ls"], timeout_s=30)
