@@ -17,7 +17,7 @@ _WRITE = ["rados", "-p", "rbd", "bench", "30", "write", "-b", "4096"]
 
 
 def test_a_store_that_slept_answers_again(store: Store) -> None:
-    # Only what is asked when a lease is over finds that out: writes are under way all the time, to all placement groups.
+    # Only what is asked when a lease is over finds that out: writes are under way all the time, and everywhere.
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(store.lab.node(1).run, _WRITE, timeout_s=120)
         time.sleep(4)
