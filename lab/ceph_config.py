@@ -96,7 +96,7 @@ def server_conf(plan: CephPlan) -> str:
     if plan.copies == 1:
         # In multiples of osd_heartbeat_grace (20 s). A lease keeps a second OSD from answering for the first, and here
         # is no second one. A placement group whose only OSD slept through its lease (0.8 * 20 s: a store that a test
-        # stops for a while) waits for an acknowledgement that nobody sends: laggy for ever, in 16.2 as in 18.2.
+        # stops for a while) waits for an acknowledgement that nobody sends: laggy for ever (seen with 18.2).
         common["osd_pool_default_read_lease_ratio"] = "1000"
     osd = {
         "osd_data": f"{DATA}/osd$id",
