@@ -9,8 +9,10 @@ from nfdhcpd.wire.checksum import checksum, total
 from tests.unit.nfdhcpd_ipv6 import ALL_NODES_MAC, MAC, ROUTER_MAC
 
 _FRAMES = ({MAC, bytes.fromhex(ALL_NODES_MAC.replace(":", ""))}, ROUTER_MAC + b"\x86\xdd\x60\0\0\0")
-_CHECKSUM_AT = {17: 6, 58: 2}
 _UDP = 17
+ICMPV6 = 58
+_CHECKSUM_AT = {_UDP: 6, ICMPV6: 2}
+_NEVER_FORWARDED = 255  # RFC 4861, 4
 
 
 def datagram(addresses: bytes, hop_limit: int, protocol: int, message: bytes) -> bytes:
@@ -24,6 +26,11 @@ def datagram(addresses: bytes, hop_limit: int, protocol: int, message: bytes) ->
         struct.pack_into("!H", changed, 4, length)
     changed[at : at + 2] = checksum(total(addresses + changed) + length + protocol).to_bytes(2, "big")
     return struct.pack("!BxxxHBB", 0x60, length, protocol, hop_limit) + addresses + changed
+
+
+def neighbour(seed: bytes) -> bytes:
+    """The datagram of a message of neighbour discovery: *seed* is its addresses, and then the message."""
+    return datagram(seed[:32].ljust(32, b"\0"), _NEVER_FORWARDED, ICMPV6, seed[32:])
 
 
 def check_frame(frame: bytes, protocol: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from nfdhcpd.router import advertising
 from nfdhcpd.router.outcomes import NEIGHBOUR_DEFENDED, OUTCOMES
-from tests.fuzz.ipv6 import check_frame, datagram
+from tests.fuzz.ipv6 import ICMPV6, check_frame, neighbour
 from tests.fuzz.mutating import Target
 from tests.unit.nfdhcpd_ipv6 import (
     ADDRESS,
@@ -19,7 +19,6 @@ from tests.unit.nfdhcpd_ipv6 import (
     neighbour_solicitation,
 )
 
-_ICMPV6 = 58
 _PREPARED = advertising.prepare(BINDING, SITE, ROUTER_MAC)
 # A seed begins with its addresses.
 _SEEDS = [
@@ -29,21 +28,17 @@ _SEEDS = [
 ]
 
 
-def _wrap(seed: bytes) -> bytes:
-    return datagram(seed[:32].ljust(32, b"\0"), 255, _ICMPV6, seed[32:])
-
-
 def _check(packet: bytes) -> str:
     assert _PREPARED is not None
     outcome, frame = advertising.answer_neighbour(_PREPARED, packet, MAC)
     assert outcome in OUTCOMES
     assert outcome.answered == (frame is not None)
     if frame is not None:
-        check_frame(frame, _ICMPV6)
+        check_frame(frame, ICMPV6)
         # The target is repeated; to whom it goes is no choice of the guest's but its own address.
         assert frame[62:78] == packet[48:64]
         assert outcome is NEIGHBOUR_DEFENDED or frame[38:54] == packet[8:24]
     return outcome.name
 
 
-TARGET = Target(_SEEDS, 40, _wrap, _check)
+TARGET = Target(_SEEDS, 40, neighbour, _check)

@@ -5,18 +5,13 @@ from __future__ import annotations
 
 from nfdhcpd.router import advertising
 from nfdhcpd.router.outcomes import OUTCOMES
-from tests.fuzz.ipv6 import check_frame, datagram
+from tests.fuzz.ipv6 import ICMPV6, check_frame, neighbour
 from tests.fuzz.mutating import Target
 from tests.unit.nfdhcpd_ipv6 import BINDING, MAC, ROUTER_MAC, SITE, UNSPECIFIED, router_solicitation
 
-_ICMPV6 = 58
 _PREPARED = advertising.prepare(BINDING._replace(mtu=1400), SITE, ROUTER_MAC)
 # A seed begins with its addresses.
 _SEEDS = [bytes(packet)[8:] for packet in (router_solicitation(), router_solicitation(UNSPECIFIED, None))]
-
-
-def _wrap(seed: bytes) -> bytes:
-    return datagram(seed[:32].ljust(32, b"\0"), 255, _ICMPV6, seed[32:])
 
 
 def _check(packet: bytes) -> str:
@@ -25,9 +20,9 @@ def _check(packet: bytes) -> str:
     assert outcome in OUTCOMES
     assert outcome.answered == (frame is not None)
     if frame is not None:
-        check_frame(frame, _ICMPV6)
+        check_frame(frame, ICMPV6)
         assert frame == advertising.unsolicited(_PREPARED) or frame[38:54] == packet[8:24]
     return outcome.name
 
 
-TARGET = Target(_SEEDS, 40, _wrap, _check)
+TARGET = Target(_SEEDS, 40, neighbour, _check)

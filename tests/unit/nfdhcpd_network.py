@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import functools
 import json
@@ -11,14 +10,11 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from netfilterqueue import NetfilterQueue, Packet
 
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
 _TUNSETIFF = 0x400454CA  # linux/if_tun.h
 _IFF_TAP, _IFF_NO_PI = 2, 0x1000
 
@@ -28,20 +24,6 @@ ROUTERS = bytes.fromhex("333300000002")
 
 Queued = tuple[str, str, bytes]
 """Input interface, bridge port (or empty) and the datagram's first byte of a queued packet."""
-
-
-@contextmanager
-def namespace() -> Iterator[None]:
-    """Have this thread in a network namespace of its own within the block."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    if libc.unshare(_CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    try:
-        yield
-    finally:
-        libc.setns(home, _CLONE_NEWNET)
-        os.close(home)
 
 
 def sh(*argv: str) -> str:

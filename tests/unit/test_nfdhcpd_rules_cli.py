@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from ganeti_cloud import process
 from ganeti_cloud.errors import ConfigError
 from nfdhcpd.cli.rules import rules
-from tests.unit.nfdhcpd_network import namespace, nft_queues, sh
+from tests.unit.netspace import own_network
+from tests.unit.nfdhcpd_network import nft_queues, sh
 
 pytestmark = [
     pytest.mark.host_tools,
@@ -31,7 +32,7 @@ NOTE = "note: nft is not there or cannot do it: only the daemon itself limits ho
 
 @pytest.fixture(autouse=True)
 def network() -> Iterator[None]:
-    with namespace():
+    with own_network():
         yield
 
 

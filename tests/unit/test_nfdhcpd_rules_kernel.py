@@ -19,7 +19,8 @@ from nfdhcpd.rules.applying import Backend, Found, State
 from nfdhcpd.rules.iptables import Present
 from nfdhcpd.rules.options import RulesSettings
 from nfdhcpd.rules.wanted import DHCP4, DHCP6, NS, RS, Traffic, Wanted
-from tests.unit.nfdhcpd_network import Reader, Tap, icmp6, namespace, nft_queues, passed, sh, udp4, udp6, watch
+from tests.unit.netspace import own_network
+from tests.unit.nfdhcpd_network import Reader, Tap, icmp6, nft_queues, passed, sh, udp4, udp6, watch
 
 pytestmark = [
     pytest.mark.host_tools,
@@ -51,7 +52,7 @@ WANTED = Wanted(
 def node() -> Iterator[dict[str, Tap]]:
     """tap0 and vif7 are routed, tap1 is in a bridge, and other0 and other1 have no names of taps."""
     bridges = {"tap0": "", "vif7": "", "other0": "", "tap1": "br0", "other1": "br0"}
-    with namespace(), ExitStack() as stack:
+    with own_network(), ExitStack() as stack:
         sh("ip", "link", "add", "br0", "type", "bridge")
         sh("ip", "link", "set", "br0", "up")
         yield {name: stack.enter_context(Tap(name, bridge=bridge)) for name, bridge in bridges.items()}
