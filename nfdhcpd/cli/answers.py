@@ -16,7 +16,7 @@ from ganeti_cloud.binding import Binding
 from ganeti_cloud.errors import CloudError, RequestError
 from nfdhcpd import settings
 from nfdhcpd.cli.options import config_file
-from nfdhcpd.outcome import Answer
+from nfdhcpd.packets.outcome import Answer
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -78,7 +78,7 @@ def _quiet_scapy() -> None:
 
 
 def _binding(tap: str, folder: str) -> Binding:
-    from nfdhcpd import folder as bindings
+    from nfdhcpd.guests import folder as bindings
 
     path = Path(tap) if "/" in tap else Path(folder, tap)
     binding = bindings.read(str(path), path.name)
@@ -100,9 +100,9 @@ def _router_mac(indev: str) -> tuple[bytes, str]:
 
 
 def _questions(binding: Binding, site: settings.Settings, router_mac: bytes) -> Iterator[Question]:
-    from nfdhcpd import protocols
     from nfdhcpd.dhcp4 import answering as dhcp4
     from nfdhcpd.dhcp6 import answering as dhcp6
+    from nfdhcpd.packets import protocols
     from nfdhcpd.router import advertising
 
     prepared = protocols.preparing(site)(binding, router_mac)

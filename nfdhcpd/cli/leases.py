@@ -24,8 +24,8 @@ def leases(path: str, as_json: bool) -> None:
     import json
     import time
 
-    from nfdhcpd import leases as known
-    from nfdhcpd.asking import ask
+    from nfdhcpd.guests import leases as known
+    from nfdhcpd.telling.asking import ask
 
     listen = settings.load(path).service.listen
     if not listen:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import click
 
-from nfdhcpd import privileges, settings
+from nfdhcpd import settings
 from nfdhcpd.cli.check import show
 from nfdhcpd.cli.options import config_file
+from nfdhcpd.loop import privileges
 
 _USER = "nfdhcpd"
 
@@ -45,8 +46,8 @@ def run(path: str, user: str, check_config: bool) -> None:
 
 def _serve(site: settings.Settings, path: str) -> None:
     # The other commands do without all of this.
-    from nfdhcpd.daemon import Daemon
-    from nfdhcpd.outlet import Handler, Outlet, is_journal
+    from nfdhcpd.loop.daemon import Daemon
+    from nfdhcpd.telling.outlet import Handler, Outlet, is_journal
 
     descriptor = sys.stderr.fileno()
     outlet = Outlet(descriptor, prefixed=is_journal(descriptor, os.environ))

@@ -11,7 +11,7 @@ from nfdhcpd.dhcp4 import deciding, message, numbers, outcomes
 from nfdhcpd.dhcp4.message import Request
 from nfdhcpd.dhcp4.reply import frame
 from nfdhcpd.dhcp4.told import Told, tell
-from nfdhcpd.outcome import Answer, Outcome
+from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import Dhcp4Settings
 from nfdhcpd.wire import ethernet, ipv4
 from nfdhcpd.wire.checksum import checksum, total

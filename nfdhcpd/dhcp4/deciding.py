@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from nfdhcpd.dhcp4 import numbers, outcomes
 from nfdhcpd.dhcp4.message import Request
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.wire.ipv4 import ANY
 
 

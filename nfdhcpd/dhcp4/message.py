@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nfdhcpd.dhcp4 import numbers, outcomes
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.wire.ipv4 import ANY
 from nfdhcpd.wire.malformed import Fault, Malformed
 

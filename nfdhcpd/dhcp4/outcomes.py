@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.wire.malformed import IPV4_FAULTS
 
 

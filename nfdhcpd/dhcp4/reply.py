@@ -9,7 +9,7 @@ from nfdhcpd.dhcp4 import numbers, outcomes
 from nfdhcpd.dhcp4.message import Request
 from nfdhcpd.dhcp4.options import option
 from nfdhcpd.dhcp4.told import Told
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.wire import ethernet, ipv4
 
 # Some clients take nothing shorter, as BOOTP never was (RFC 951, 3; RFC 1542, 2.1).

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd import guest6
 from nfdhcpd.dhcp6 import assigning, numbers, options, outcomes, validating
 from nfdhcpd.dhcp6.assigning import Assignment, Lease
 from nfdhcpd.dhcp6.message import Message, decode
-from nfdhcpd.outcome import Answer, Outcome
+from nfdhcpd.guests import guest6
+from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import Ipv6Settings
 from nfdhcpd.wire.ipv6 import UNSPECIFIED, UdpTemplate, udp_frame, udp_payload, udp_template
 from nfdhcpd.wire.malformed import Fault, Malformed

@@ -13,10 +13,10 @@ from ipaddress import IPv6Network
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd import guest6
 from nfdhcpd.dhcp6 import numbers, options
 from nfdhcpd.dhcp6.message import Association
-from nfdhcpd.guest6 import Lifetimes
+from nfdhcpd.guests import guest6
+from nfdhcpd.guests.guest6 import Lifetimes
 
 _NO_TIMES = bytes(8)
 _NO_ADDRESS = options.status(numbers.NO_ADDRESSES_AVAILABLE, "there is no further address")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from nfdhcpd.dhcp6 import numbers, outcomes
 from nfdhcpd.dhcp6.message import Message
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 
 # Far more than any client has, and an answer of one Ethernet frame.
 _MOST_LEASES = 16

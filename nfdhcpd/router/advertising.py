@@ -8,8 +8,8 @@ from ipaddress import IPv6Network
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd import guest6
-from nfdhcpd.outcome import Answer
+from nfdhcpd.guests import guest6
+from nfdhcpd.packets.outcome import Answer
 from nfdhcpd.router import options, outcomes
 from nfdhcpd.settings import Ipv6Settings
 from nfdhcpd.wire.ipv6 import (

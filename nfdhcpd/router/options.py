@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv6Network
 
-from nfdhcpd.guest6 import Lifetimes
+from nfdhcpd.guests.guest6 import Lifetimes
 from nfdhcpd.wire.malformed import Fault, Malformed
 
 _SOURCE_LINK_LAYER_ADDRESS = 1

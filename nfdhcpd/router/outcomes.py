@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.wire.malformed import IPV6_FAULTS, Fault
 
 ROUTER_ADVERTISED: Final = Outcome("rs", "advertised", answered=True)

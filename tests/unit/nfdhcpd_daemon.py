@@ -6,9 +6,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd import protocols, settings
-from nfdhcpd.rtnetlink import Link
-from nfdhcpd.taps import Taps
+from nfdhcpd import settings
+from nfdhcpd.guests.rtnetlink import Link
+from nfdhcpd.guests.taps import Taps
+from nfdhcpd.packets import protocols
 
 SITE = settings.load("/nonexistent")
 MAC = bytes.fromhex("525410000001")

@@ -9,7 +9,7 @@ from typing import Any
 
 from nfdhcpd.dhcp6 import answering
 from nfdhcpd.dhcp6.answering import Prepared
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from tests.unit import nfdhcpd_ipv6 as guest
 from tests.unit.nfdhcpd_ipv6 import BINDING, MAC, ROUTER_MAC, SITE, UDP, dhcp6, dissected, inet6, layers
 

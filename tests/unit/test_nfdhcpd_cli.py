@@ -17,7 +17,7 @@ import pytest
 import scapy.layers.dhcp  # noqa: F401
 
 from nfdhcpd import cli as program
-from nfdhcpd import leases
+from nfdhcpd.guests import leases
 from tests.unit.nfdhcpd_daemon import binding, taps
 
 Called = Callable[..., tuple[int, str, str]]

@@ -20,7 +20,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import Ether
 
-from nfdhcpd.asking import ask
+from nfdhcpd.telling.asking import ask
 from tests.unit.netspace import own_network
 
 pytestmark = [
@@ -31,7 +31,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 PROGRAM = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; {{}}from nfdhcpd.cli import main; sys.exit(main())"
 # Nobody waits for 16 seconds in a test.
-HURRIED = "from nfdhcpd import periodic; periodic._INITIAL_INTERVAL_S = 0.2; periodic._LEAST_INTERVAL_S = 0.1; "
+HURRIED = "from nfdhcpd.loop import periodic; periodic._INITIAL_INTERVAL_S = 0.2; periodic._LEAST_INTERVAL_S = 0.1; "
 GUEST_MAC = "52:54:10:00:00:01"
 GUEST = f"(MAC {GUEST_MAC}, address 192.0.2.16, host vm0)"
 QUEUES = ("-p udp --dport 67 -j NFQUEUE --queue-num 42 --queue-bypass",)

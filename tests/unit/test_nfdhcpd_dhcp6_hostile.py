@@ -9,7 +9,7 @@ import pytest
 from scapy.packet import Raw
 
 from nfdhcpd.dhcp6 import answering, outcomes
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from tests.fuzz import dhcp6 as fuzzed
 from tests.fuzz.decoders import shown
 from tests.unit import nfdhcpd_ipv6 as guest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nfdhcpd.dhcp6 import answering, outcomes
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from tests.unit import nfdhcpd_ipv6 as guest
 from tests.unit.nfdhcpd_dhcp6 import (
     FOREIGN,

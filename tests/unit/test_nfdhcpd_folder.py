@@ -16,7 +16,7 @@ from ganeti_cloud.binding import MOST_BYTES, Binding, BindingError, decode
 from ganeti_cloud.errors import report
 from ganeti_cloud.files import replace_file
 from ganeti_cloud.inotify import Seen, Watch, WatchError
-from nfdhcpd.folder import Folder, News, read
+from nfdhcpd.guests.folder import Folder, News, read
 
 
 def text(hostname: str = "web1") -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nfdhcpd import guest6
-from nfdhcpd.guest6 import INFINITY, Lifetimes
+from nfdhcpd.guests import guest6
+from nfdhcpd.guests.guest6 import INFINITY, Lifetimes
 from tests.unit.nfdhcpd_ipv6 import ADDRESS, BINDING, ROUTER, ROUTER_MAC, SITE
 
 STATIC = IPv6Address("2001:db8:7::77")

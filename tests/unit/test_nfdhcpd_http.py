@@ -14,8 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd.http import Page, Server, answer
-from nfdhcpd.metrics import CONTENT_TYPE, Family, text
+from nfdhcpd.telling.http import Page, Server, answer
+from nfdhcpd.telling.metrics import CONTENT_TYPE, Family, text
 
 PAGES = {
     "/metrics": Page("text/plain", lambda: iter(["a 1\n", "b 2\n"])),

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import leases, protocols
-from nfdhcpd.leases import Keeper
-from nfdhcpd.taps import Tap
+from nfdhcpd.guests import leases
+from nfdhcpd.guests.leases import Keeper
+from nfdhcpd.guests.taps import Tap
+from nfdhcpd.packets import protocols
 from tests.unit.nfdhcpd_daemon import binding, taps
 
 [ACK] = [each for each in protocols.OUTCOMES if (each.protocol, each.name) == ("dhcp4", "ack")]

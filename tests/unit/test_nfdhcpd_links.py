@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from nfdhcpd import links as links_module
-from nfdhcpd.links import Links, LinksError
-from nfdhcpd.rtnetlink import Link, Message, dump, messages
+from nfdhcpd.guests import links as links_module
+from nfdhcpd.guests.links import Links, LinksError
+from nfdhcpd.guests.rtnetlink import Link, Message, dump, messages
 from tests.unit.netspace import own_network
 
 pytestmark = pytest.mark.host_tools

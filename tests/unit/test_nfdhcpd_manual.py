@@ -86,7 +86,7 @@ def test_every_error_has_an_entry_with_its_remedy(where: str) -> None:
 
 
 def test_the_counters_are_described() -> None:
-    source = (ROOT / "nfdhcpd" / "daemon.py").read_text(encoding="utf-8")
+    source = (ROOT / "nfdhcpd" / "loop" / "daemon.py").read_text(encoding="utf-8")
     families = set(re.findall(r'Family\(\s*"(\w+)"', source))
     assert len(families) == 4
     assert set(re.findall(r"nfdhcpd_\w+", manual.read("nfdhcpd.8")["COUNTERS"].text)) == families

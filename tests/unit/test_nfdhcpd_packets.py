@@ -9,12 +9,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from nfdhcpd.journal import Journal
-from nfdhcpd.limiting import Limiter
-from nfdhcpd.outcome import Answer, Outcome
-from nfdhcpd.outlet import Outlet
-from nfdhcpd.packets import INTERNAL_ERROR, LIMITED, NOT_SERVED, OUTCOMES, SPOOFED_MAC, UNKNOWN_INTERFACE, Handling
+from nfdhcpd.packets.handling import (
+    INTERNAL_ERROR,
+    LIMITED,
+    NOT_SERVED,
+    OUTCOMES,
+    SPOOFED_MAC,
+    UNKNOWN_INTERFACE,
+    Handling,
+)
+from nfdhcpd.packets.limiting import Limiter
+from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import LimitSettings
+from nfdhcpd.telling.journal import Journal
+from nfdhcpd.telling.outlet import Outlet
 from tests.unit.nfdhcpd_daemon import MAC, binding, taps
 
 OFFER = Outcome("dhcp4", "offer", answered=True)
@@ -130,7 +138,7 @@ def test_a_fault_costs_one_packet_and_is_told_once_a_minute(
 ) -> None:
     served = Served()
     times = iter([100.0, 100.0, 159.0, 159.0, 160.0, 160.0])
-    monkeypatch.setattr("nfdhcpd.packets.time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr("nfdhcpd.packets.handling.time", SimpleNamespace(monotonic=lambda: next(times)))
     broken = served.handling.handler("dhcp4", fail)
     for _ in range(3):
         assert not broken(Packet())  # type: ignore[arg-type] # as above

@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from nfdhcpd.periodic import Schedule
-from nfdhcpd.taps import Tap, Taps
+from nfdhcpd.guests.taps import Tap, Taps
+from nfdhcpd.loop.periodic import Schedule
 from tests.unit.nfdhcpd_daemon import binding, taps
 
 PERIOD = 300.0

@@ -7,11 +7,11 @@ import pytest
 
 from ganeti_cloud.binding import Binding
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import protocols
 from nfdhcpd.dhcp4 import answering as dhcp4
 from nfdhcpd.dhcp6 import answering as dhcp6
-from nfdhcpd.packets import OUTCOMES
-from nfdhcpd.protocols import preparing, sources
+from nfdhcpd.packets import protocols
+from nfdhcpd.packets.handling import OUTCOMES
+from nfdhcpd.packets.protocols import preparing, sources
 from nfdhcpd.settings import Dhcp4Settings
 from tests.unit.nfdhcpd_daemon import ROUTER_MAC, SITE, binding, taps
 

@@ -13,8 +13,8 @@ import pytest
 from netfilterqueue import Packet
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import queue
-from nfdhcpd.queue import Queue
+from nfdhcpd.packets import queue
+from nfdhcpd.packets.queue import Queue
 from tests.unit.netspace import own_network
 
 pytestmark = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nfdhcpd.outcome import Outcome
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.router import advertising, outcomes
 from nfdhcpd.router.advertising import Prepared
 from tests.fuzz import ns

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nfdhcpd.sending import Sender
+from nfdhcpd.packets.sending import Sender
 from tests.unit.netspace import own_network
 
 pytestmark = [

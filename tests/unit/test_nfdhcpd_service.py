@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import privileges
-from nfdhcpd.notify import Notifier
+from nfdhcpd.loop import privileges
+from nfdhcpd.loop.notify import Notifier
 
 ROOT = Path(__file__).parents[2]
 STATUS = "Name:\tpython3\nCapPrm:\t0000000000000000\nCapEff:\t{:016x}\nCapBnd:\tffffffffffffffff\n"
@@ -126,7 +126,7 @@ def test_nobody_has_to_listen(env: Mapping[str, str]) -> None:
 def test_the_daemon_loads_no_large_library() -> None:
     """Each of these is loaded in a tenth of a second, and is a large part of the memory that a node has for it."""
     large = {"scapy", "prometheus_client", "http.client", "asyncio", "requests", "jinja2", "ssl"}
-    program = "import sys, nfdhcpd.cli, nfdhcpd.daemon; print(*sys.modules)"
+    program = "import sys, nfdhcpd.cli, nfdhcpd.loop.daemon; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
     )

@@ -21,11 +21,11 @@ import pytest
 
 from ganeti_cloud.binding import Binding, BindingError, encode
 from ganeti_cloud.files import replace_file
-from nfdhcpd.folder import Folder
-from nfdhcpd.links import Links
-from nfdhcpd.outcome import Outcome
-from nfdhcpd.rtnetlink import Link
-from nfdhcpd.taps import Change, Prepared, State, Tap, Taps
+from nfdhcpd.guests.folder import Folder
+from nfdhcpd.guests.links import Links
+from nfdhcpd.guests.rtnetlink import Link
+from nfdhcpd.guests.taps import Change, Prepared, State, Tap, Taps
+from nfdhcpd.packets.outcome import Outcome
 from tests.unit.netspace import own_network
 
 ACK = Outcome("dhcp4", "ack", answered=True)

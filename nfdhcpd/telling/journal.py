@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd import guest6
-from nfdhcpd.outcome import Outcome
-from nfdhcpd.outlet import Outlet
-from nfdhcpd.taps import Tap
+from nfdhcpd.guests import guest6
+from nfdhcpd.guests.taps import Tap
+from nfdhcpd.packets.outcome import Outcome
+from nfdhcpd.telling.outlet import Outlet
 
 # Of one kind and tap, at most one line in this time.
 _EVERY_S = 1.0

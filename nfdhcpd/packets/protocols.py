@@ -12,12 +12,12 @@ from nfdhcpd.dhcp4 import answering as dhcp4
 from nfdhcpd.dhcp4 import outcomes as dhcp4_outcomes
 from nfdhcpd.dhcp6 import answering as dhcp6
 from nfdhcpd.dhcp6 import outcomes as dhcp6_outcomes
-from nfdhcpd.outcome import Outcome
-from nfdhcpd.packets import Answering
+from nfdhcpd.guests.taps import Prepare, Prepared
+from nfdhcpd.packets.handling import Answering
+from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.router import advertising
 from nfdhcpd.router import outcomes as router_outcomes
 from nfdhcpd.settings import Settings
-from nfdhcpd.taps import Prepare, Prepared
 
 log = logging.getLogger(__name__)
 

@@ -12,22 +12,23 @@ from contextlib import ExitStack
 from typing import cast
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import protocols, settings
-from nfdhcpd.guests import Guests
-from nfdhcpd.http import Page, Server
-from nfdhcpd.journal import Journal
-from nfdhcpd.limiting import Limiter
-from nfdhcpd.metrics import CONTENT_TYPE, Family, text
-from nfdhcpd.notify import Notifier
-from nfdhcpd.outlet import Outlet
-from nfdhcpd.packets import OUTCOMES, Handling
-from nfdhcpd.periodic import Schedule
-from nfdhcpd.queue import Queue
+from nfdhcpd import settings
+from nfdhcpd.guests.known import Guests
+from nfdhcpd.guests.taps import Tap
+from nfdhcpd.loop.notify import Notifier
+from nfdhcpd.loop.periodic import Schedule
+from nfdhcpd.loop.signals import signals_to
+from nfdhcpd.packets import protocols
+from nfdhcpd.packets.handling import OUTCOMES, Handling
+from nfdhcpd.packets.limiting import Limiter
+from nfdhcpd.packets.queue import Queue
+from nfdhcpd.packets.sending import Sender
 from nfdhcpd.router import advertising
-from nfdhcpd.sending import Sender
 from nfdhcpd.settings import Settings
-from nfdhcpd.signals import signals_to
-from nfdhcpd.taps import Tap
+from nfdhcpd.telling.http import Page, Server
+from nfdhcpd.telling.journal import Journal
+from nfdhcpd.telling.metrics import CONTENT_TYPE, Family, text
+from nfdhcpd.telling.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

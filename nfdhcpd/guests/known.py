@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd import leases, protocols
-from nfdhcpd.folder import Folder
-from nfdhcpd.journal import address
-from nfdhcpd.links import Links
-from nfdhcpd.outlet import Outlet
+from nfdhcpd.guests import leases
+from nfdhcpd.guests.folder import Folder
+from nfdhcpd.guests.links import Links
+from nfdhcpd.guests.taps import Change, State, Tap, Taps
+from nfdhcpd.packets import protocols
 from nfdhcpd.settings import Settings
-from nfdhcpd.taps import Change, State, Tap, Taps
+from nfdhcpd.telling.journal import address
+from nfdhcpd.telling.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

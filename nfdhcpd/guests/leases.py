@@ -12,9 +12,9 @@ from typing import Any
 
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.files import replace_file
-from nfdhcpd import guest6
-from nfdhcpd.outcome import Outcome
-from nfdhcpd.taps import Tap
+from nfdhcpd.guests import guest6
+from nfdhcpd.guests.taps import Tap
+from nfdhcpd.packets.outcome import Outcome
 
 FILE = "leases.json"
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from nfdhcpd.journal import Journal
-from nfdhcpd.limiting import Limiter
-from nfdhcpd.outcome import Answer, Outcome
-from nfdhcpd.sending import Sender
-from nfdhcpd.taps import Tap, Taps
+from nfdhcpd.guests.taps import Tap, Taps
+from nfdhcpd.packets.limiting import Limiter
+from nfdhcpd.packets.outcome import Answer, Outcome
+from nfdhcpd.packets.sending import Sender
+from nfdhcpd.telling.journal import Journal
 
 if TYPE_CHECKING:
     from netfilterqueue import Packet

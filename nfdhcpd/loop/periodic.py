@@ -7,7 +7,7 @@ import heapq
 import random
 from collections.abc import Callable
 
-from nfdhcpd.taps import Tap, Taps
+from nfdhcpd.guests.taps import Tap, Taps
 
 # RFC 4861, 6.2.4 and 10
 _INITIAL_INTERVAL_S = 16.0

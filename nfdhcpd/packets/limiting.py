@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from nfdhcpd.guests.taps import Tap
 from nfdhcpd.settings import LimitSettings
-from nfdhcpd.taps import Tap
 
 
 class Limiter:

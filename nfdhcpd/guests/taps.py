@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ganeti_cloud.binding import Binding
 from ganeti_cloud.errors import CloudError
-from nfdhcpd.outcome import Outcome
-from nfdhcpd.rtnetlink import Link
+from nfdhcpd.guests.rtnetlink import Link
+from nfdhcpd.packets.outcome import Outcome
 
 if TYPE_CHECKING:
     from nfdhcpd.dhcp4 import answering as dhcp4
