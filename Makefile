@@ -30,7 +30,7 @@ setup: ## Install what a development machine needs (apt and pip, as root)
 check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manual pages, unit tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago os_providers/snf-image nfdhcpd lab bench tests
+	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago os_providers/snf-image nfdhcpd kvm-ifup/kvm_ifup lab bench tests
 	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/build-netfilterqueue tools/check-man-pages
 	git ls-files -z | xargs -0 codespell --ignore-words-list=$(MISSPELT_ON_PURPOSE)
 	tools/check-man-pages

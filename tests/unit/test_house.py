@@ -23,7 +23,14 @@ GROUND_FLOOR = ROOT / "ganeti_cloud"
 SNF_IMAGE = ROOT / "os_providers" / "snf-image"
 # snf_image and snf_image_helper are the two sides of one component.
 NFDHCPD = ROOT / "nfdhcpd"
-COMPONENTS = {"archipelago": ARCHIPELAGO, "snf_image": SNF_IMAGE, "nfdhcpd": NFDHCPD, "lab": ROOT / "lab"}
+KVM_IFUP = ROOT / "kvm-ifup"
+COMPONENTS = {
+    "archipelago": ARCHIPELAGO,
+    "snf_image": SNF_IMAGE,
+    "nfdhcpd": NFDHCPD,
+    "kvm_ifup": KVM_IFUP,
+    "lab": ROOT / "lab",
+}
 
 GENERATED = ("__pycache__", "build", "dist", "results")
 
