@@ -17,15 +17,16 @@ from nfdhcpd.wire import ethernet, ipv4
 from nfdhcpd.wire.checksum import checksum, total
 from nfdhcpd.wire.malformed import Fault, Malformed
 
-# The transaction ID and the seconds are all that differs between two tries of the same request.
-_BEFORE_XID = slice(0, 4)
+# Before these are the operation and the kind of hardware, which are the same in all that is answered, and what differs
+# between two tries of the same request: the transaction ID and the seconds.
 _AFTER_SECONDS = slice(10, None)
+_BEGIN = struct.Struct("!IIH")
+_REQUEST_OF_ETHERNET = numbers.BOOTREQUEST << 24 | numbers.ETHERNET << 16 | 6 << 8
 
 # In the frame of an answer: the UDP checksum, the first four bytes of the message, the transaction ID.
 _CHECKSUM_AT = ethernet.HEADER + ipv4.HEADER + 6
 _CHANGING = struct.Struct("!H4sI")
 _REPLY_HEAD = bytes((numbers.BOOTREPLY, numbers.ETHERNET, 6, 0))
-_XID_AND_SECONDS = struct.Struct("!IH")
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
@@ -50,15 +51,28 @@ class Reply(NamedTuple):
     after: bytes
 
 
+class Remembered(NamedTuple):
+    """What a message was answered that was just like this one."""
+
+    source_mac: bytes
+    reply: Reply
+    total: int | None
+    """What such a message adds up to without its transaction ID and seconds, as a remainder of 65535; None when nobody
+    had to know."""
+
+
+_NOTHING = Remembered(b"", Reply(_BAD_CHECKSUM, b"", 0, b""), None)
+"""Of no sender."""
+
+
 class Prepared(NamedTuple):
     """What the guest of one tap is told, and the last answers that it got."""
 
     told: Told
-    by_message: dict[bytes, tuple[Reply, int]]
-    """By the sender and all of a message but its transaction ID and seconds; with what the message adds up to without
-    these, as a remainder of 65535."""
-    by_request: dict[Request, Reply]
-    """By what an answer depends on: messages that differ in what nobody asks of them have the same."""
+    by_message: dict[bytes, Remembered]
+    """By all of a message that comes after its seconds."""
+    by_request: dict[bytes, Reply]
+    """By the essence of a message: those that differ in what nobody asks of them have the same."""
 
 
 def prepare(binding: Binding, site: Dhcp4Settings, router_mac: bytes) -> Prepared | None:
@@ -72,46 +86,47 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     """What becomes of *datagram*, which begins with its IPv4 header, from *source_mac*. Raises nothing."""
     try:
         payload, covered = ipv4.open_udp(datagram, numbers.SERVER_PORT)
-        key = source_mac + payload[_BEFORE_XID] + payload[_AFTER_SECONDS]
-        found = prepared.by_message.get(key)
-        if found is None:
-            asked = total(payload)
-            if not ipv4.is_right(covered, asked):
+        if len(payload) < numbers.FIXED:
+            raise Malformed(Fault.TRUNCATED)
+        begin, xid, seconds = _BEGIN.unpack_from(payload)
+        key = payload[_AFTER_SECONDS]
+        mac, reply, asked = prepared.by_message.get(key, _NOTHING)
+        if mac != source_mac or begin != _REQUEST_OF_ETHERNET or (asked is None and covered is not None):
+            asked = None if covered is None else total(payload) - xid - seconds
+            if asked is not None and covered is not None and (covered + asked + xid + seconds) % 0xFFFF:
                 return _BAD_CHECKSUM, None
-            outcome, reply = _understood(prepared, payload, source_mac)
-            if reply is None:
+            outcome, found = _understood(prepared, payload, source_mac)
+            if found is None:
                 return outcome, None
-            xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
+            reply = found
             if len(key) <= _LONGEST_REMEMBERED:
-                _remember(prepared.by_message, key, (reply, asked - xid - seconds))
-        else:
-            # As a remainder of 65535, a number of two words is the sum of both.
-            xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
-            reply, asked = found
-            if not ipv4.is_right(covered, asked + xid + seconds):
-                return _BAD_CHECKSUM, None
+                _remember(prepared.by_message, key, Remembered(source_mac, reply, asked))
+        # As a remainder of 65535, a number of two words is the sum of both.
+        elif asked is not None and covered is not None and (covered + asked + xid + seconds) % 0xFFFF:
+            return _BAD_CHECKSUM, None
     except Malformed as err:
         return outcomes.MALFORMED[err.fault], None
-    changing = _CHANGING.pack(checksum(reply.remainder + xid), _REPLY_HEAD, xid)
-    return reply.outcome, reply.before + changing + reply.after
+    outcome, before, remainder, after = reply
+    return outcome, before + _CHANGING.pack(checksum(remainder + xid), _REPLY_HEAD, xid) + after
 
 
 def _understood(prepared: Prepared, payload: bytes, source_mac: bytes) -> tuple[Outcome, Reply | None]:
     """What a message calls for that is not remembered byte by byte. Raises Malformed."""
+    essence = message.essence(payload, source_mac)
+    reply = None if essence is None else prepared.by_request.get(essence)
+    if reply is not None:
+        return reply.outcome, reply
     refusal = message.refusal(payload, source_mac)
     if refusal is not None:
         return refusal, None
-    request = message.decode(payload)
-    reply = prepared.by_request.get(request)
-    if reply is None:
-        told = prepared.told
-        outcome = deciding.decide(request, told.address, told.server)
-        if not outcome.answered:
-            return outcome, None
-        reply = _reply(outcome, frame(told, request, outcome))
-        if len(payload) <= _LONGEST_REMEMBERED:
-            _remember(prepared.by_request, request, reply)
-    return reply.outcome, reply
+    request, told = message.decode(payload), prepared.told
+    outcome = deciding.decide(request, told.address, told.server)
+    if not outcome.answered:
+        return outcome, None
+    reply = _reply(outcome, frame(told, request, outcome))
+    if essence is not None and len(payload) <= _LONGEST_REMEMBERED:
+        _remember(prepared.by_request, essence, reply)
+    return outcome, reply
 
 
 def _reply(outcome: Outcome, made: bytes) -> Reply:

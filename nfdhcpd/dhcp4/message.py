@@ -26,10 +26,27 @@ _SNAME = slice(44, 108)
 _FILE = slice(108, numbers.FIXED)
 _OPTIONS = numbers.FIXED + len(numbers.MAGIC_COOKIE)
 
-_OF_ETHERNET = bytes((numbers.ETHERNET, 6))
+_REQUEST_OF_ETHERNET = bytes((numbers.BOOTREQUEST, numbers.ETHERNET, 6, 0))
+_BEGIN = slice(0, 4)
 _CHADDR = slice(28, 34)
 _GIADDR = slice(24, 28)
 _COOKIE = slice(numbers.FIXED, _OPTIONS)
+_FLAGS_TO_CHADDR = slice(10, 34)
+
+# What an option is to an answer: nothing, something of its own, or more than that.
+_PASSED_OVER, _ASKED, _SPECIAL = range(3)
+
+
+def _weights() -> bytes:
+    found = bytearray(256)
+    for code in (*_LENGTHS, numbers.PARAMETER_REQUEST_LIST, numbers.CLIENT_IDENTIFIER):
+        found[code] = _ASKED
+    for code in (numbers.PAD, numbers.END, numbers.OVERLOAD):
+        found[code] = _SPECIAL
+    return bytes(found)
+
+
+_WEIGHTS = _weights()
 
 
 class Request(NamedTuple):
@@ -53,13 +70,47 @@ def refusal(payload: bytes, source_mac: bytes) -> Outcome | None:
     """Why *payload* cannot be a DHCP message that the client with the address *source_mac* itself sent; else None."""
     if len(payload) < numbers.FIXED:
         return outcomes.MALFORMED[Fault.TRUNCATED]
-    if payload[0] != numbers.BOOTREQUEST or payload[1:3] != _OF_ETHERNET:
+    if payload[:3] != _REQUEST_OF_ETHERNET[:3]:
         return outcomes.NOT_A_REQUEST
     if payload[3] or payload[_GIADDR] != ANY:
         return outcomes.RELAY
     if payload[_CHADDR] != source_mac:
         return outcomes.WRONG_HARDWARE_ADDRESS
     return None if payload[_COOKIE] == numbers.MAGIC_COOKIE else outcomes.NOT_DHCP
+
+
+def essence(payload: bytes, source_mac: bytes) -> bytes | None:
+    """All of *payload*, from the address *source_mac*, that an answer depends on, as it stands in the message.
+
+    Messages with the same essence have the same answer. None for one that is to be looked at more closely, and for each
+    that is malformed in what it does not bring into its essence.
+    """
+    if (
+        payload[_BEGIN] != _REQUEST_OF_ETHERNET
+        or payload[_CHADDR] != source_mac
+        or payload[_COOKIE] != numbers.MAGIC_COOKIE
+    ):
+        return None
+    found = payload[_FLAGS_TO_CHADDR]
+    start, end = _OPTIONS, len(payload)
+    try:
+        while start < end:
+            code = payload[start]
+            weight = _WEIGHTS[code]
+            if weight == _SPECIAL:
+                if code == numbers.END:
+                    return found
+                if code == numbers.OVERLOAD:
+                    return None
+                start += 1
+                continue
+            after = start + 2 + payload[start + 1]
+            if weight:
+                found += payload[start:after]
+            start = after
+    except IndexError:
+        return None
+    return found if start == end else None
 
 
 def decode(payload: bytes) -> Request:
