@@ -8,13 +8,12 @@ from typing import NamedTuple, TypeVar
 
 from ganeti_cloud.binding import Binding
 from nfdhcpd.dhcp4 import deciding, message, numbers, outcomes
-from nfdhcpd.dhcp4.message import Request
-from nfdhcpd.dhcp4.reply import frame
+from nfdhcpd.dhcp4.reply import Reply, frame, make
 from nfdhcpd.dhcp4.told import Told, tell
 from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import Dhcp4Settings
-from nfdhcpd.wire import ethernet, ipv4
-from nfdhcpd.wire.checksum import checksum, total
+from nfdhcpd.wire import ipv4
+from nfdhcpd.wire.checksum import total
 from nfdhcpd.wire.malformed import Fault, Malformed
 
 # Before these are the operation and the kind of hardware, which are the same in all that is answered, and what differs
@@ -23,10 +22,6 @@ _AFTER_SECONDS = slice(10, None)
 _BEGIN = struct.Struct("!IIH")
 _REQUEST_OF_ETHERNET = numbers.BOOTREQUEST << 24 | numbers.ETHERNET << 16 | 6 << 8
 
-# In the frame of an answer: the UDP checksum, the first four bytes of the message, the transaction ID.
-_CHECKSUM_AT = ethernet.HEADER + ipv4.HEADER + 6
-_CHANGING = struct.Struct("!H4sI")
-_REPLY_HEAD = bytes((numbers.BOOTREPLY, numbers.ETHERNET, 6, 0))
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
@@ -38,17 +33,6 @@ _REMEMBERED = 4
 # A request that fits what every network carries. Longer ones are answered as well, but nobody makes the memory of
 # a daemon with thousands of guests fill up with them.
 _LONGEST_REMEMBERED = 576
-
-
-class Reply(NamedTuple):
-    """An answer that lacks only the transaction ID."""
-
-    outcome: Outcome
-    before: bytes
-    """Of the frame, as far as the UDP checksum."""
-    remainder: int
-    """What the frame's UDP checksum has to make right, without the transaction ID."""
-    after: bytes
 
 
 class Remembered(NamedTuple):
@@ -106,32 +90,25 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
             return _BAD_CHECKSUM, None
     except Malformed as err:
         return outcomes.MALFORMED[err.fault], None
-    outcome, before, remainder, after = reply
-    return outcome, before + _CHANGING.pack(checksum(remainder + xid), _REPLY_HEAD, xid) + after
+    return reply.outcome, frame(reply, xid)
 
 
 def _understood(prepared: Prepared, payload: bytes, source_mac: bytes) -> tuple[Outcome, Reply | None]:
     """What a message calls for that is not remembered byte by byte. Raises Malformed."""
-    essence = message.essence(payload, source_mac)
-    reply = None if essence is None else prepared.by_request.get(essence)
-    if reply is not None:
-        return reply.outcome, reply
     refusal = message.refusal(payload, source_mac)
     if refusal is not None:
         return refusal, None
-    request, told = message.decode(payload), prepared.told
-    outcome = deciding.decide(request, told.address, told.server)
-    if not outcome.answered:
-        return outcome, None
-    reply = _reply(outcome, frame(told, request, outcome))
-    if essence is not None and len(payload) <= _LONGEST_REMEMBERED:
-        _remember(prepared.by_request, essence, reply)
-    return outcome, reply
-
-
-def _reply(outcome: Outcome, made: bytes) -> Reply:
-    given = int.from_bytes(made[_CHECKSUM_AT : _CHECKSUM_AT + 2], "big")
-    return Reply(outcome, made[:_CHECKSUM_AT], 0xFFFF - given, made[_CHECKSUM_AT + _CHANGING.size :])
+    essence = message.essence(payload)
+    reply = prepared.by_request.get(essence)
+    if reply is None:
+        request, told = message.decode(essence), prepared.told
+        outcome = deciding.decide(request, told.address, told.server)
+        if not outcome.answered:
+            return outcome, None
+        reply = make(told, request, outcome)
+        if len(payload) <= _LONGEST_REMEMBERED:
+            _remember(prepared.by_request, essence, reply)
+    return reply.outcome, reply
 
 
 def _remember(answers: dict[_Asked, _Answered], asked: _Asked, answered: _Answered) -> None:

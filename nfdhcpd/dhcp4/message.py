@@ -27,14 +27,19 @@ _FILE = slice(108, numbers.FIXED)
 _OPTIONS = numbers.FIXED + len(numbers.MAGIC_COOKIE)
 
 _REQUEST_OF_ETHERNET = bytes((numbers.BOOTREQUEST, numbers.ETHERNET, 6, 0))
-_BEGIN = slice(0, 4)
+_HOPS = 3
+_BEGIN = slice(0, _HOPS + 1)
 _CHADDR = slice(28, 34)
 _GIADDR = slice(24, 28)
+_GIADDR_AND_CHADDR = slice(24, 34)
 _COOKIE = slice(numbers.FIXED, _OPTIONS)
-_FLAGS_TO_CHADDR = slice(10, 34)
 
-# What an option is to an answer: nothing, something of its own, or more than that.
-_PASSED_OVER, _ASKED, _SPECIAL = range(3)
+# What stands first in an essence, from the flags to chaddr.
+_LOOKED_AT = slice(10, 34)
+_FIXED_IN_ESSENCE = 24
+
+# What an option is to an answer, by its number.
+_NOTHING, _ASKED, _SPECIAL = range(3)
 
 
 def _weights() -> bytes:
@@ -68,61 +73,89 @@ class Request(NamedTuple):
 
 def refusal(payload: bytes, source_mac: bytes) -> Outcome | None:
     """Why *payload* cannot be a DHCP message that the client with the address *source_mac* itself sent; else None."""
-    if len(payload) < numbers.FIXED:
-        return outcomes.MALFORMED[Fault.TRUNCATED]
-    if payload[:3] != _REQUEST_OF_ETHERNET[:3]:
-        return outcomes.NOT_A_REQUEST
-    if payload[3] or payload[_GIADDR] != ANY:
-        return outcomes.RELAY
-    if payload[_CHADDR] != source_mac:
-        return outcomes.WRONG_HARDWARE_ADDRESS
-    return None if payload[_COOKIE] == numbers.MAGIC_COOKIE else outcomes.NOT_DHCP
-
-
-def essence(payload: bytes, source_mac: bytes) -> bytes | None:
-    """All of *payload*, from the address *source_mac*, that an answer depends on, as it stands in the message.
-
-    Messages with the same essence have the same answer. None for one that is to be looked at more closely, and for each
-    that is malformed in what it does not bring into its essence.
-    """
     if (
-        payload[_BEGIN] != _REQUEST_OF_ETHERNET
-        or payload[_CHADDR] != source_mac
-        or payload[_COOKIE] != numbers.MAGIC_COOKIE
+        payload[_BEGIN] == _REQUEST_OF_ETHERNET
+        and payload[_GIADDR_AND_CHADDR] == ANY + source_mac
+        and payload[_COOKIE] == numbers.MAGIC_COOKIE
     ):
         return None
-    found = payload[_FLAGS_TO_CHADDR]
-    start, end = _OPTIONS, len(payload)
+    if len(payload) < numbers.FIXED:
+        return outcomes.MALFORMED[Fault.TRUNCATED]
+    if payload[:_HOPS] != _REQUEST_OF_ETHERNET[:_HOPS]:
+        return outcomes.NOT_A_REQUEST
+    if payload[_HOPS] or payload[_GIADDR] != ANY:
+        return outcomes.RELAY
+    return outcomes.WRONG_HARDWARE_ADDRESS if payload[_CHADDR] != source_mac else outcomes.NOT_DHCP
+
+
+def essence(payload: bytes) -> bytes:
+    """All of *payload* that an answer depends on, as it stands there; there is no :func:`refusal`. Raises Malformed.
+
+    That is far less than to understand it, and tells whether a message with the same essence was answered before.
+    """
+    options, is_overloaded = _asked(payload[_OPTIONS:])
+    if is_overloaded:
+        options += _elsewhere(payload, options)
+    return payload[_LOOKED_AT] + options
+
+
+def _elsewhere(payload: bytes, options: bytes) -> bytes:
+    """What is asked in the other fields that hold options, as *options* say, in the order of RFC 2131, 4.1."""
+    overload = _values(options)[numbers.OVERLOAD]
+    if overload not in {b"\x01", b"\x02", b"\x03"}:
+        raise Malformed(Fault.BAD_OPTION)
+    more = b""
+    if overload[0] & 1:
+        more += _asked(payload[_FILE])[0]
+    if overload[0] & 2:
+        more += _asked(payload[_SNAME])[0]
+    return more
+
+
+def _asked(area: bytes) -> tuple[bytes, bool]:
+    """The options in *area* that an answer depends on, as they stand there; and whether other fields hold options.
+
+    A missing end is the area's end.
+    """
+    found, is_overloaded = b"", False
+    start, end = 0, len(area)
     try:
         while start < end:
-            code = payload[start]
+            code = area[start]
             weight = _WEIGHTS[code]
             if weight == _SPECIAL:
                 if code == numbers.END:
-                    return found
-                if code == numbers.OVERLOAD:
-                    return None
-                start += 1
-                continue
-            after = start + 2 + payload[start + 1]
+                    return found, is_overloaded
+                if code == numbers.PAD:
+                    start += 1
+                    continue
+                is_overloaded = True
+            after = start + 2 + area[start + 1]
             if weight:
-                found += payload[start:after]
+                found += area[start:after]
             start = after
     except IndexError:
-        return None
-    return found if start == end else None
+        raise Malformed(Fault.BAD_OPTION) from None
+    if start > end:
+        raise Malformed(Fault.BAD_OPTION)
+    return found, is_overloaded
 
 
-def decode(payload: bytes) -> Request:
-    """What *payload* says, for which there is no :func:`refusal`. Raises Malformed."""
-    options = _options(payload)
+def decode(essence: bytes) -> Request:
+    """What a message with this :func:`essence` says. Raises Malformed."""
+    options = _values(essence[_FIXED_IN_ESSENCE:])
+    for code, value in options.items():
+        if len(value) != _LENGTHS.get(code, len(value)):
+            raise Malformed(Fault.BAD_OPTION)
+    if len(options.get(numbers.CLIENT_IDENTIFIER, b"")) > _LONGEST_IDENTIFIER:
+        raise Malformed(Fault.BAD_OPTION)
     option = options.get
     kind, size = option(numbers.MESSAGE_TYPE), option(numbers.MAXIMUM_MESSAGE_SIZE)
     return Request(
         None if kind is None else kind[0],
-        bool(payload[10] & numbers.BROADCAST_FLAG >> 8),
-        payload[12:16],
-        payload[_CHADDR],
+        bool(essence[0] & numbers.BROADCAST_FLAG >> 8),
+        essence[2:6],
+        essence[18:24],
         option(numbers.REQUESTED_ADDRESS),
         option(numbers.SERVER_IDENTIFIER),
         option(numbers.PARAMETER_REQUEST_LIST),
@@ -132,40 +165,14 @@ def decode(payload: bytes) -> Request:
     )
 
 
-def _options(payload: bytes) -> dict[int, bytes]:
-    """The options by number, from the fields that hold them, in the order of RFC 2131, 4.1."""
-    options: dict[int, bytes] = {}
-    _collect(options, payload[_OPTIONS:])
-    overload = options.get(numbers.OVERLOAD)
-    if overload is not None:
-        if overload not in {b"\x01", b"\x02", b"\x03"}:
-            raise Malformed(Fault.BAD_OPTION)
-        if overload[0] & 1:
-            _collect(options, payload[_FILE])
-        if overload[0] & 2:
-            _collect(options, payload[_SNAME])
-    for code, value in options.items():
-        if len(value) != _LENGTHS.get(code, len(value)):
-            raise Malformed(Fault.BAD_OPTION)
-    if len(options.get(numbers.CLIENT_IDENTIFIER, b"")) > _LONGEST_IDENTIFIER:
-        raise Malformed(Fault.BAD_OPTION)
-    return options
-
-
-def _collect(options: dict[int, bytes], area: bytes) -> None:
-    """Add the options in *area*. What comes in parts is put together (RFC 3396); a missing end is the area's end."""
-    position, end = 0, len(area)
-    while position < end:
-        code = area[position]
-        position += 1
-        if code == numbers.PAD:
-            continue
-        if code == numbers.END:
-            return
-        if position == end:
-            raise Malformed(Fault.BAD_OPTION)
-        start = position + 1
-        position = start + area[position]
-        if position > end:
-            raise Malformed(Fault.BAD_OPTION)
-        options[code] = options[code] + area[start:position] if code in options else area[start:position]
+def _values(options: bytes) -> dict[int, bytes]:
+    """Well-formed *options* by number. What comes in parts is put together (RFC 3396)."""
+    values: dict[int, bytes] = {}
+    start, end = 0, len(options)
+    while start < end:
+        code = options[start]
+        after = start + 2 + options[start + 1]
+        value = options[start + 2 : after]
+        values[code] = values[code] + value if code in values else value
+        start = after
+    return values

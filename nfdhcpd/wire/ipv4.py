@@ -17,7 +17,7 @@ UDP_HEADER = 8
 
 _UDP = struct.Struct("!HHHH")
 _READ = struct.Struct("!HHHHHHIIHHHH")
-_MADE = struct.Struct("!HHHHHH4s4sHHHH")
+_MADE = struct.Struct("!HHHHHH4s4sHHH")
 
 _PROTOCOL_UDP = 17
 _MORE_FRAGMENTS_OR_OFFSET = 0x3FFF
@@ -90,16 +90,24 @@ def is_right(remainder: int | None, payload_total: int) -> bool:
     return remainder is None or (remainder + payload_total) % 0xFFFF == 0
 
 
+def udp_headers(
+    source: bytes, destination: bytes, source_port: int, destination_port: int, length: int
+) -> tuple[bytes, int]:
+    """The headers of a payload of *length* bytes, as far as the checksum of UDP, which is the last thing in them.
+
+    With it comes what the checksum has to make right besides the payload. The addresses have four bytes.
+    """
+    size = UDP_HEADER + length
+    addresses = total(source + destination)
+    check = checksum(_SAME + HEADER + size + addresses)
+    headers = _MADE.pack(
+        *(_VERSION_AND_SERVICE, HEADER + size, _IDENTIFICATION, _DO_NOT_FRAGMENT, _TIME_AND_PROTOCOL, check),
+        *(source, destination, source_port, destination_port, size),
+    )
+    return headers, addresses + _PROTOCOL_UDP + source_port + destination_port + 2 * size
+
+
 def udp_datagram(source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes) -> bytes:
     """The IPv4 datagram that brings *payload*; the addresses have four bytes."""
-    size = UDP_HEADER + len(payload)
-    length = HEADER + size
-    addresses = total(source + destination)
-    udp = (source_port, destination_port, size)
-    header = _MADE.pack(
-        *(_VERSION_AND_SERVICE, length, _IDENTIFICATION, _DO_NOT_FRAGMENT, _TIME_AND_PROTOCOL),
-        checksum(_SAME + length + addresses),
-        *(source, destination, *udp),
-        checksum(addresses + _PROTOCOL_UDP + size + sum(udp) + total(payload)),
-    )
-    return header + payload
+    headers, remainder = udp_headers(source, destination, source_port, destination_port, len(payload))
+    return headers + checksum(remainder + total(payload)).to_bytes(2, "big") + payload
