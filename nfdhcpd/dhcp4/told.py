@@ -42,8 +42,8 @@ def tell(binding: Binding, address: IPv4Address, site: Dhcp4Settings, router_mac
         name,
         router_mac,
         binding.mtu or _MTU_OF_ETHERNET,
-        identifier,
-        identifier + options.times(binding, site),
+        options.shared(identifier),
+        options.shared(identifier + options.times(binding, site)),
         options.parameters(binding, site),
     )
 
