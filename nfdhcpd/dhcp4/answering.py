@@ -8,7 +8,9 @@ from typing import NamedTuple, TypeVar
 
 from ganeti_cloud.binding import Binding
 from nfdhcpd.dhcp4 import deciding, message, numbers, outcomes
-from nfdhcpd.dhcp4.reply import Reply, frame, make
+from nfdhcpd.dhcp4.message import Essence
+from nfdhcpd.dhcp4.options import option
+from nfdhcpd.dhcp4.reply import Reply, acknowledged, frame, make
 from nfdhcpd.dhcp4.told import Told, tell
 from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import Dhcp4Settings
@@ -22,6 +24,9 @@ _AFTER_SECONDS = slice(10, None)
 _BEGIN = struct.Struct("!IIH")
 _REQUEST_OF_ETHERNET = numbers.BOOTREQUEST << 24 | numbers.ETHERNET << 16 | 6 << 8
 
+
+# Of a client that would like no address rather than any other.
+_DISCOVER = option(numbers.MESSAGE_TYPE, bytes((numbers.DISCOVER,)))
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
@@ -55,8 +60,8 @@ class Prepared(NamedTuple):
     told: Told
     by_message: dict[bytes, Remembered]
     """By all of a message that comes after its seconds."""
-    by_request: dict[bytes, Reply]
-    """By the essence of a message: those that differ in what nobody asks of them have the same."""
+    by_request: dict[Essence, Reply]
+    """By the essence of a message."""
 
 
 def prepare(binding: Binding, site: Dhcp4Settings, router_mac: bytes) -> Prepared | None:
@@ -105,7 +110,11 @@ def _understood(prepared: Prepared, payload: bytes, source_mac: bytes) -> tuple[
         outcome = deciding.decide(request, told.address, told.server)
         if not outcome.answered:
             return outcome, None
-        reply = make(told, request, outcome)
+        offered = prepared.by_request.get((_DISCOVER, essence[1]))
+        if outcome is outcomes.ACK and offered is not None and request.ciaddr == ipv4.ANY:
+            reply = acknowledged(offered)
+        else:
+            reply = make(told, request, outcome)
         if len(payload) <= _LONGEST_REMEMBERED:
             _remember(prepared.by_request, essence, reply)
     return reply.outcome, reply

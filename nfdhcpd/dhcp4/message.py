@@ -34,24 +34,33 @@ _GIADDR = slice(24, 28)
 _GIADDR_AND_CHADDR = slice(24, 34)
 _COOKIE = slice(numbers.FIXED, _OPTIONS)
 
-# What stands first in an essence, from the flags to chaddr.
-_LOOKED_AT = slice(10, 34)
-_FIXED_IN_ESSENCE = 24
+_FLAGS_TO_CHADDR = slice(10, 34)
+_FIXED_IN_WISH = 24
 
-# What an option is to an answer, by its number.
-_NOTHING, _ASKED, _SPECIAL = range(3)
+# What an option, by its number, says of the answer: nothing, which it is, what it tells, or where more options are.
+_NOTHING, _CALL, _WISH, _SPECIAL = range(4)
+_CALLS = (numbers.MESSAGE_TYPE, numbers.REQUESTED_ADDRESS, numbers.SERVER_IDENTIFIER, numbers.RAPID_COMMIT)
+_WISHES = (numbers.PARAMETER_REQUEST_LIST, numbers.MAXIMUM_MESSAGE_SIZE, numbers.CLIENT_IDENTIFIER)
+_SPECIALS = (numbers.PAD, numbers.END, numbers.OVERLOAD)
 
 
 def _weights() -> bytes:
     found = bytearray(256)
-    for code in (*_LENGTHS, numbers.PARAMETER_REQUEST_LIST, numbers.CLIENT_IDENTIFIER):
-        found[code] = _ASKED
-    for code in (numbers.PAD, numbers.END, numbers.OVERLOAD):
-        found[code] = _SPECIAL
+    for codes, weight in ((_CALLS, _CALL), (_WISHES, _WISH), (_SPECIALS, _SPECIAL)):
+        for code in codes:
+            found[code] = weight
     return bytes(found)
 
 
 _WEIGHTS = _weights()
+
+
+Essence = tuple[bytes, bytes]
+"""All of a message that an answer depends on, as it stands there. Messages with the same have the same answer.
+
+First its call: the options that say which answer it is. Then its wish, which says whom the answer tells what: the fixed
+part from the flags to chaddr, and the other options.
+"""
 
 
 class Request(NamedTuple):
@@ -88,36 +97,33 @@ def refusal(payload: bytes, source_mac: bytes) -> Outcome | None:
     return outcomes.WRONG_HARDWARE_ADDRESS if payload[_CHADDR] != source_mac else outcomes.NOT_DHCP
 
 
-def essence(payload: bytes) -> bytes:
-    """All of *payload* that an answer depends on, as it stands there; there is no :func:`refusal`. Raises Malformed.
+def essence(payload: bytes) -> Essence:
+    """Of *payload*, for which there is no :func:`refusal`. Raises Malformed.
 
-    That is far less than to understand it, and tells whether a message with the same essence was answered before.
+    To take it out is far less than to understand it, and tells whether it was understood before.
     """
-    options, is_overloaded = _asked(payload[_OPTIONS:])
+    call, wish, is_overloaded = _asked(payload[_OPTIONS:])
     if is_overloaded:
-        options += _elsewhere(payload, options)
-    return payload[_LOOKED_AT] + options
+        for field in _other_fields(wish):
+            more_call, more_wish, _ = _asked(payload[field])
+            call, wish = call + more_call, wish + more_wish
+    return call, payload[_FLAGS_TO_CHADDR] + wish
 
 
-def _elsewhere(payload: bytes, options: bytes) -> bytes:
-    """What is asked in the other fields that hold options, as *options* say, in the order of RFC 2131, 4.1."""
+def _other_fields(options: bytes) -> list[slice]:
+    """Those that hold options as *options* say, in the order of RFC 2131, 4.1."""
     overload = _values(options)[numbers.OVERLOAD]
     if overload not in {b"\x01", b"\x02", b"\x03"}:
         raise Malformed(Fault.BAD_OPTION)
-    more = b""
-    if overload[0] & 1:
-        more += _asked(payload[_FILE])[0]
-    if overload[0] & 2:
-        more += _asked(payload[_SNAME])[0]
-    return more
+    return [field for bit, field in ((1, _FILE), (2, _SNAME)) if overload[0] & bit]
 
 
-def _asked(area: bytes) -> tuple[bytes, bool]:
-    """The options in *area* that an answer depends on, as they stand there; and whether other fields hold options.
+def _asked(area: bytes) -> tuple[bytes, bytes, bool]:
+    """The options in *area* that are a call, those that are a wish, and whether other fields hold options.
 
     A missing end is the area's end.
     """
-    found, is_overloaded = b"", False
+    call, wish, is_overloaded = b"", b"", False
     start, end = 0, len(area)
     try:
         while start < end:
@@ -125,25 +131,28 @@ def _asked(area: bytes) -> tuple[bytes, bool]:
             weight = _WEIGHTS[code]
             if weight == _SPECIAL:
                 if code == numbers.END:
-                    return found, is_overloaded
+                    return call, wish, is_overloaded
                 if code == numbers.PAD:
                     start += 1
                     continue
                 is_overloaded = True
             after = start + 2 + area[start + 1]
-            if weight:
-                found += area[start:after]
+            if weight == _CALL:
+                call += area[start:after]
+            elif weight:
+                wish += area[start:after]
             start = after
     except IndexError:
         raise Malformed(Fault.BAD_OPTION) from None
     if start > end:
         raise Malformed(Fault.BAD_OPTION)
-    return found, is_overloaded
+    return call, wish, is_overloaded
 
 
-def decode(essence: bytes) -> Request:
-    """What a message with this :func:`essence` says. Raises Malformed."""
-    options = _values(essence[_FIXED_IN_ESSENCE:])
+def decode(essence: Essence) -> Request:
+    """What a message says that comes to *essence*. Raises Malformed."""
+    call, wish = essence
+    options = _values(call + wish[_FIXED_IN_WISH:])
     for code, value in options.items():
         if len(value) != _LENGTHS.get(code, len(value)):
             raise Malformed(Fault.BAD_OPTION)
@@ -153,9 +162,9 @@ def decode(essence: bytes) -> Request:
     kind, size = option(numbers.MESSAGE_TYPE), option(numbers.MAXIMUM_MESSAGE_SIZE)
     return Request(
         None if kind is None else kind[0],
-        bool(essence[0] & numbers.BROADCAST_FLAG >> 8),
-        essence[2:6],
-        essence[18:24],
+        bool(wish[0] & numbers.BROADCAST_FLAG >> 8),
+        wish[2:6],
+        wish[18:24],
         option(numbers.REQUESTED_ADDRESS),
         option(numbers.SERVER_IDENTIFIER),
         option(numbers.PARAMETER_REQUEST_LIST),

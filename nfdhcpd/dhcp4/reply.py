@@ -38,6 +38,7 @@ _TYPES = {
         (outcomes.NAK, numbers.NAK),
     )
 }
+_TYPE_END = _FIXED.size + len(_TYPES[outcomes.ACK])
 
 
 class Reply(NamedTuple):
@@ -72,6 +73,14 @@ def make(told: Told, request: Request, outcome: Outcome) -> Reply:
     )
     before = ethernet.frame(mac, told.router_mac, ethernet.IPV4, headers)
     return Reply(outcome, before, (remainder + _BEGIN + total(after)) % 0xFFFF, after)
+
+
+def acknowledged(offer: Reply) -> Reply:
+    """The acknowledgement of *offer* to a client with the same wish; only the type differs (RFC 2131, table 3)."""
+    _, before, remainder, after = offer
+    # The type is the first byte of a word.
+    remainder += numbers.ACK - numbers.OFFER << 8
+    return Reply(outcomes.ACK, before, remainder, after[: _FIXED.size] + _TYPES[outcomes.ACK] + after[_TYPE_END:])
 
 
 def _destination(request: Request, ciaddr: bytes, yiaddr: bytes) -> bytes:
