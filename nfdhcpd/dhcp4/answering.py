@@ -41,17 +41,17 @@ _LONGEST_REMEMBERED = 576
 
 
 class Remembered(NamedTuple):
-    """What a message was answered that was just like this one."""
+    """What a message was answered that stood just so."""
 
     source_mac: bytes
     reply: Reply
-    total: int | None
-    """What such a message adds up to without its transaction ID and seconds, as a remainder of 65535; None when nobody
-    had to know."""
+    rest: int | None
+    """What the message added up to without its transaction ID and seconds, as a remainder of 65535; None when it had no
+    checksum."""
 
 
-_NOTHING = Remembered(b"", Reply(_BAD_CHECKSUM, b"", 0, b""), None)
-"""Of no sender."""
+_NOTHING = Remembered(bytes(7), Reply(_BAD_CHECKSUM, b"", 0, b""), None)
+"""Of nobody: a MAC has six bytes."""
 
 
 class Prepared(NamedTuple):
@@ -78,46 +78,54 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
         if len(payload) < numbers.FIXED:
             raise Malformed(Fault.TRUNCATED)
         begin, xid, seconds = _BEGIN.unpack_from(payload)
-        key = payload[_AFTER_SECONDS]
-        mac, reply, asked = prepared.by_message.get(key, _NOTHING)
-        if mac != source_mac or begin != _REQUEST_OF_ETHERNET or (asked is None and covered is not None):
-            asked = None if covered is None else total(payload) - xid - seconds
-            if asked is not None and covered is not None and (covered + asked + xid + seconds) % 0xFFFF:
+        mac, reply, rest = prepared.by_message.get(payload[_AFTER_SECONDS], _NOTHING)
+        is_known = mac == source_mac and begin == _REQUEST_OF_ETHERNET
+        if covered is not None:
+            if rest is None or not is_known:
+                rest = total(payload) - xid - seconds
+            # As a remainder of 65535, a number of two words is the sum of both.
+            if (covered + rest + xid + seconds) % 0xFFFF:
                 return _BAD_CHECKSUM, None
-            outcome, found = _understood(prepared, payload, source_mac)
+        if not is_known:
+            outcome, found = _found(prepared, payload, source_mac, rest)
             if found is None:
                 return outcome, None
             reply = found
-            if len(key) <= _LONGEST_REMEMBERED:
-                _remember(prepared.by_message, key, Remembered(source_mac, reply, asked))
-        # As a remainder of 65535, a number of two words is the sum of both.
-        elif asked is not None and covered is not None and (covered + asked + xid + seconds) % 0xFFFF:
-            return _BAD_CHECKSUM, None
     except Malformed as err:
         return outcomes.MALFORMED[err.fault], None
     return reply.outcome, frame(reply, xid)
 
 
-def _understood(prepared: Prepared, payload: bytes, source_mac: bytes) -> tuple[Outcome, Reply | None]:
-    """What a message calls for that is not remembered byte by byte. Raises Malformed."""
+def _found(prepared: Prepared, payload: bytes, source_mac: bytes, rest: int | None) -> tuple[Outcome, Reply | None]:
+    """What a message calls for that is not remembered as it stands. Raises Malformed."""
     refusal = message.refusal(payload, source_mac)
     if refusal is not None:
         return refusal, None
     essence = message.essence(payload)
     reply = prepared.by_request.get(essence)
     if reply is None:
-        request, told = message.decode(essence), prepared.told
-        outcome = deciding.decide(request, told.address, told.server)
-        if not outcome.answered:
-            return outcome, None
-        offered = prepared.by_request.get((_DISCOVER, essence[1]))
-        if outcome is outcomes.ACK and offered is not None and request.ciaddr == ipv4.ANY:
-            reply = acknowledged(offered)
-        else:
-            reply = make(told, request, outcome)
-        if len(payload) <= _LONGEST_REMEMBERED:
+        outcome, reply = _made(prepared, essence)
+        if reply is not None and len(payload) <= _LONGEST_REMEMBERED:
             _remember(prepared.by_request, essence, reply)
+        return outcome, reply
+    # Who begins says each thing once; it is from the second time on that there will be more of them.
+    if len(payload) <= _LONGEST_REMEMBERED:
+        _remember(prepared.by_message, payload[_AFTER_SECONDS], Remembered(source_mac, reply, rest))
     return reply.outcome, reply
+
+
+def _made(prepared: Prepared, essence: Essence) -> tuple[Outcome, Reply | None]:
+    """What a message calls for whose like there was not before. Raises Malformed."""
+    request, told = message.decode(essence), prepared.told
+    outcome = deciding.decide(request, told.address, told.server)
+    if not outcome.answered:
+        return outcome, None
+    if outcome is outcomes.ACK and request.ciaddr == ipv4.ANY:
+        _, wish = essence
+        offered = prepared.by_request.get((_DISCOVER, wish))
+        if offered is not None:
+            return outcome, acknowledged(offered)
+    return outcome, make(told, request, outcome)
 
 
 def _remember(answers: dict[_Asked, _Answered], asked: _Asked, answered: _Answered) -> None:
