@@ -23,6 +23,9 @@ _BEGIN = numbers.BOOTREPLY << 24 | numbers.ETHERNET << 16 | 6 << 8
 _CHANGING = struct.Struct("!HII")
 _BEFORE_SECONDS = 8
 _FIXED = struct.Struct("!HH4s4s4s4s16s64x128x4s")
+# What comes after the seconds: the fixed part ends with chaddr, and sname and file are empty.
+_ZEROS = 36
+_COOKIE = _FIXED.size - len(numbers.MAGIC_COOKIE)
 _HEADERS = ipv4.HEADER + ipv4.UDP_HEADER + _BEFORE_SECONDS + _FIXED.size
 _END = bytes((numbers.END,))
 _RAPID_COMMIT = option(numbers.RAPID_COMMIT, b"")
@@ -72,7 +75,9 @@ def make(told: Told, request: Request, outcome: Outcome) -> Reply:
         told.server, destination, numbers.SERVER_PORT, numbers.CLIENT_PORT, _BEFORE_SECONDS + len(after)
     )
     before = ethernet.frame(mac, told.router_mac, ethernet.IPV4, headers)
-    return Reply(outcome, before, (remainder + _BEGIN + total(after)) % 0xFFFF, after)
+    # Between these two there are but zeros.
+    remainder += _BEGIN + total(after[:_ZEROS]) + total(after[_COOKIE:])
+    return Reply(outcome, before, remainder, after)
 
 
 def acknowledged(offer: Reply) -> Reply:
