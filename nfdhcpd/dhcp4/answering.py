@@ -76,7 +76,7 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     try:
         payload, covered = ipv4.open_udp(datagram, numbers.SERVER_PORT)
         if len(payload) < numbers.FIXED:
-            raise Malformed(Fault.TRUNCATED)
+            raise Malformed(Fault.TRUNCATED if ipv4.is_right(covered, total(payload)) else Fault.BAD_CHECKSUM)
         begin, xid, seconds = _BEGIN.unpack_from(payload)
         mac, reply, rest = prepared.by_message.get(payload[_AFTER_SECONDS], _NOTHING)
         is_known = mac == source_mac and begin == _REQUEST_OF_ETHERNET
@@ -84,7 +84,7 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
             if rest is None or not is_known:
                 rest = total(payload) - xid - seconds
             # As a remainder of 65535, a number of two words is the sum of both.
-            if (covered + rest + xid + seconds) % 0xFFFF:
+            if not ipv4.is_right(covered, rest + xid + seconds):
                 return _BAD_CHECKSUM, None
         if not is_known:
             outcome, found = _found(prepared, payload, source_mac, rest)

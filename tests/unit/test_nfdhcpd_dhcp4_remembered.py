@@ -145,3 +145,10 @@ def test_the_essence_leaves_out_what_no_answer_depends_on() -> None:
 def test_the_essence_is_of_well_formed_options_only(name: bytes) -> None:
     with pytest.raises(Malformed, match="bad_option"):
         message.essence(payload(DISCOVER, WISH).rstrip(b"\0")[:-1] + name)
+
+
+def test_of_a_message_that_is_cut_off_the_checksum_comes_first() -> None:
+    short = datagram(payload(DISCOVER)[:200])
+    assert hear(prepared(), short).outcome == "truncated"
+    assert hear(prepared(), without_checksum(short)).outcome == "truncated"
+    assert hear(prepared(), short[:-1] + b"\x01").outcome == "bad_checksum"
