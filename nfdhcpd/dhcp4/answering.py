@@ -24,7 +24,6 @@ _AFTER_SECONDS = slice(10, None)
 _BEGIN = struct.Struct("!IIH")
 _REQUEST_OF_ETHERNET = numbers.BOOTREQUEST << 24 | numbers.ETHERNET << 16 | 6 << 8
 
-
 # Of a client that would like no address rather than any other.
 _DISCOVER = option(numbers.MESSAGE_TYPE, bytes((numbers.DISCOVER,)))
 
