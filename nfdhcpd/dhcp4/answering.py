@@ -8,24 +8,24 @@ from typing import NamedTuple, TypeVar
 
 from ganeti_cloud.binding import Binding
 from nfdhcpd.dhcp4 import deciding, message, numbers, outcomes
-from nfdhcpd.dhcp4.message import Request
-from nfdhcpd.dhcp4.reply import frame
+from nfdhcpd.dhcp4.message import Essence
+from nfdhcpd.dhcp4.options import option
+from nfdhcpd.dhcp4.reply import Reply, acknowledged, frame, make
 from nfdhcpd.dhcp4.told import Told, tell
 from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import Dhcp4Settings
-from nfdhcpd.wire import ethernet, ipv4
-from nfdhcpd.wire.checksum import checksum, total
+from nfdhcpd.wire import ipv4
+from nfdhcpd.wire.checksum import total
 from nfdhcpd.wire.malformed import Fault, Malformed
 
-# The transaction ID and the seconds are all that differs between two tries of the same request.
-_BEFORE_XID = slice(0, 4)
+# Before these are the operation and the kind of hardware, which are the same in all that is answered, and what differs
+# between two tries of the same request: the transaction ID and the seconds.
 _AFTER_SECONDS = slice(10, None)
+_BEGIN = struct.Struct("!IIH")
+_REQUEST_OF_ETHERNET = numbers.BOOTREQUEST << 24 | numbers.ETHERNET << 16 | 6 << 8
 
-# In the frame of an answer: the UDP checksum, the first four bytes of the message, the transaction ID.
-_CHECKSUM_AT = ethernet.HEADER + ipv4.HEADER + 6
-_CHANGING = struct.Struct("!H4sI")
-_REPLY_HEAD = bytes((numbers.BOOTREPLY, numbers.ETHERNET, 6, 0))
-_XID_AND_SECONDS = struct.Struct("!IH")
+# Of a client that would like no address rather than any other.
+_DISCOVER = option(numbers.MESSAGE_TYPE, bytes((numbers.DISCOVER,)))
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
@@ -39,26 +39,28 @@ _REMEMBERED = 4
 _LONGEST_REMEMBERED = 576
 
 
-class Reply(NamedTuple):
-    """An answer that lacks only the transaction ID."""
+class Remembered(NamedTuple):
+    """What a message was answered that stood just so."""
 
-    outcome: Outcome
-    before: bytes
-    """Of the frame, as far as the UDP checksum."""
-    remainder: int
-    """What the frame's UDP checksum has to make right, without the transaction ID."""
-    after: bytes
+    source_mac: bytes
+    reply: Reply
+    rest: int | None
+    """What the message added up to without its transaction ID and seconds, as a remainder of 65535; None when it had no
+    checksum."""
+
+
+_NOTHING = Remembered(bytes(7), Reply(_BAD_CHECKSUM, b"", 0, b""), None)
+"""Of nobody: a MAC has six bytes."""
 
 
 class Prepared(NamedTuple):
     """What the guest of one tap is told, and the last answers that it got."""
 
     told: Told
-    by_message: dict[bytes, tuple[Reply, int]]
-    """By the sender and all of a message but its transaction ID and seconds; with what the message adds up to without
-    these, as a remainder of 65535."""
-    by_request: dict[Request, Reply]
-    """By what an answer depends on: messages that differ in what nobody asks of them have the same."""
+    by_message: dict[bytes, Remembered]
+    """By all of a message that comes after its seconds."""
+    by_request: dict[Essence, Reply]
+    """By the essence of a message."""
 
 
 def prepare(binding: Binding, site: Dhcp4Settings, router_mac: bytes) -> Prepared | None:
@@ -72,51 +74,57 @@ def answer(prepared: Prepared, datagram: bytes, source_mac: bytes) -> Answer:
     """What becomes of *datagram*, which begins with its IPv4 header, from *source_mac*. Raises nothing."""
     try:
         payload, covered = ipv4.open_udp(datagram, numbers.SERVER_PORT)
-        key = source_mac + payload[_BEFORE_XID] + payload[_AFTER_SECONDS]
-        found = prepared.by_message.get(key)
-        if found is None:
-            asked = total(payload)
-            if not ipv4.is_right(covered, asked):
-                return _BAD_CHECKSUM, None
-            outcome, reply = _understood(prepared, payload, source_mac)
-            if reply is None:
-                return outcome, None
-            xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
-            if len(key) <= _LONGEST_REMEMBERED:
-                _remember(prepared.by_message, key, (reply, asked - xid - seconds))
-        else:
+        if len(payload) < numbers.FIXED:
+            raise Malformed(Fault.TRUNCATED if ipv4.is_right(covered, total(payload)) else Fault.BAD_CHECKSUM)
+        begin, xid, seconds = _BEGIN.unpack_from(payload)
+        mac, reply, rest = prepared.by_message.get(payload[_AFTER_SECONDS], _NOTHING)
+        is_known = mac == source_mac and begin == _REQUEST_OF_ETHERNET
+        if covered is not None:
+            if rest is None or not is_known:
+                rest = total(payload) - xid - seconds
             # As a remainder of 65535, a number of two words is the sum of both.
-            xid, seconds = _XID_AND_SECONDS.unpack_from(payload, 4)
-            reply, asked = found
-            if not ipv4.is_right(covered, asked + xid + seconds):
+            if not ipv4.is_right(covered, rest + xid + seconds):
                 return _BAD_CHECKSUM, None
+        if not is_known:
+            outcome, found = _found(prepared, payload, source_mac, rest)
+            if found is None:
+                return outcome, None
+            reply = found
     except Malformed as err:
         return outcomes.MALFORMED[err.fault], None
-    changing = _CHANGING.pack(checksum(reply.remainder + xid), _REPLY_HEAD, xid)
-    return reply.outcome, reply.before + changing + reply.after
+    return reply.outcome, frame(reply, xid)
 
 
-def _understood(prepared: Prepared, payload: bytes, source_mac: bytes) -> tuple[Outcome, Reply | None]:
-    """What a message calls for that is not remembered byte by byte. Raises Malformed."""
+def _found(prepared: Prepared, payload: bytes, source_mac: bytes, rest: int | None) -> tuple[Outcome, Reply | None]:
+    """What a message calls for that is not remembered as it stands. Raises Malformed."""
     refusal = message.refusal(payload, source_mac)
     if refusal is not None:
         return refusal, None
-    request = message.decode(payload)
-    reply = prepared.by_request.get(request)
+    essence = message.essence(payload)
+    reply = prepared.by_request.get(essence)
     if reply is None:
-        told = prepared.told
-        outcome = deciding.decide(request, told.address, told.server)
-        if not outcome.answered:
-            return outcome, None
-        reply = _reply(outcome, frame(told, request, outcome))
-        if len(payload) <= _LONGEST_REMEMBERED:
-            _remember(prepared.by_request, request, reply)
+        outcome, reply = _made(prepared, essence)
+        if reply is not None and len(payload) <= _LONGEST_REMEMBERED:
+            _remember(prepared.by_request, essence, reply)
+        return outcome, reply
+    # Who begins says each thing once; it is from the second time on that there will be more of them.
+    if len(payload) <= _LONGEST_REMEMBERED:
+        _remember(prepared.by_message, payload[_AFTER_SECONDS], Remembered(source_mac, reply, rest))
     return reply.outcome, reply
 
 
-def _reply(outcome: Outcome, made: bytes) -> Reply:
-    given = int.from_bytes(made[_CHECKSUM_AT : _CHECKSUM_AT + 2], "big")
-    return Reply(outcome, made[:_CHECKSUM_AT], 0xFFFF - given, made[_CHECKSUM_AT + _CHANGING.size :])
+def _made(prepared: Prepared, essence: Essence) -> tuple[Outcome, Reply | None]:
+    """What a message calls for whose like there was not before. Raises Malformed."""
+    request, told = message.decode(essence), prepared.told
+    outcome = deciding.decide(request, told.address, told.server)
+    if not outcome.answered:
+        return outcome, None
+    if outcome is outcomes.ACK and request.ciaddr == ipv4.ANY:
+        _, wish = essence
+        offered = prepared.by_request.get((_DISCOVER, wish))
+        if offered is not None:
+            return outcome, acknowledged(offered)
+    return outcome, make(told, request, outcome)
 
 
 def _remember(answers: dict[_Asked, _Answered], asked: _Asked, answered: _Answered) -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import struct
+from typing import NamedTuple
 
 from nfdhcpd.dhcp4 import numbers, outcomes
 from nfdhcpd.dhcp4.message import Request
@@ -11,12 +13,20 @@ from nfdhcpd.dhcp4.options import option
 from nfdhcpd.dhcp4.told import Told
 from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.wire import ethernet, ipv4
+from nfdhcpd.wire.checksum import checksum, total
 
 # Some clients take nothing shorter, as BOOTP never was (RFC 951, 3; RFC 1542, 2.1).
 _SHORTEST = 300
 
-_FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64x128x4s")
-_HEADERS = ipv4.HEADER + ipv4.UDP_HEADER + _FIXED.size
+# The message begins with the operation, the kind of hardware and the transaction ID (xid).
+_BEGIN = numbers.BOOTREPLY << 24 | numbers.ETHERNET << 16 | 6 << 8
+_CHANGING = struct.Struct("!HII")
+_BEFORE_SECONDS = 8
+_FIXED = struct.Struct("!HH4s4s4s4s16s64x128x4s")
+# What comes after the seconds: the fixed part ends with chaddr, and sname and file are empty.
+_ZEROS = 36
+_COOKIE = _FIXED.size - len(numbers.MAGIC_COOKIE)
+_HEADERS = ipv4.HEADER + ipv4.UDP_HEADER + _BEFORE_SECONDS + _FIXED.size
 _END = bytes((numbers.END,))
 _RAPID_COMMIT = option(numbers.RAPID_COMMIT, b"")
 _REFUSAL = option(numbers.MESSAGE, b"this is not the address of this interface")
@@ -31,18 +41,51 @@ _TYPES = {
         (outcomes.NAK, numbers.NAK),
     )
 }
+_TYPE_END = _FIXED.size + len(_TYPES[outcomes.ACK])
 
 
-def frame(told: Told, request: Request, outcome: Outcome) -> bytes:
-    """The answer *outcome* to *request*, with a transaction ID (xid) of 0."""
+class Reply(NamedTuple):
+    """An answer that lacks only the transaction ID."""
+
+    outcome: Outcome
+    before: bytes
+    """Of the frame, as far as the UDP checksum."""
+    remainder: int
+    """What the frame's UDP checksum has to make right, without the transaction ID."""
+    after: bytes
+    """Of the frame, from the seconds on."""
+
+
+def frame(reply: Reply, xid: int) -> bytes:
+    """*reply* as it goes onto the wire."""
+    _, before, remainder, after = reply
+    # As a remainder of 65535, a number of two words is the sum of both.
+    return before + _CHANGING.pack(checksum(remainder + xid), _BEGIN, xid) + after
+
+
+def make(told: Told, request: Request, outcome: Outcome) -> Reply:
+    """The answer *outcome* to *request*."""
     leased = outcome is not outcomes.NAK and outcome is not outcomes.ACK_INFORM
     yiaddr = told.address if leased else ipv4.ANY
     ciaddr = request.ciaddr if outcome is outcomes.ACK or outcome is outcomes.ACK_INFORM else ipv4.ANY
     destination = _destination(request, ciaddr, yiaddr)
-    message = _message(told, request, outcome, ciaddr, yiaddr)
-    datagram = ipv4.udp_datagram(told.server, destination, numbers.SERVER_PORT, numbers.CLIENT_PORT, message)
     mac = ethernet.BROADCAST if destination == ipv4.BROADCAST else request.mac
-    return ethernet.frame(mac, told.router_mac, ethernet.IPV4, datagram)
+    after = _after_xid(told, request, outcome, ciaddr, yiaddr)
+    headers, remainder = ipv4.udp_headers(
+        told.server, destination, numbers.SERVER_PORT, numbers.CLIENT_PORT, _BEFORE_SECONDS + len(after)
+    )
+    before = ethernet.frame(mac, told.router_mac, ethernet.IPV4, headers)
+    # Between these two there are but zeros.
+    remainder += _BEGIN + total(after[:_ZEROS]) + total(after[_COOKIE:])
+    return Reply(outcome, before, remainder, after)
+
+
+def acknowledged(offer: Reply) -> Reply:
+    """The acknowledgement of *offer* to a client with the same wish; only the type differs (RFC 2131, table 3)."""
+    _, before, remainder, after = offer
+    # The type is the first byte of a word.
+    remainder += numbers.ACK - numbers.OFFER << 8
+    return Reply(outcomes.ACK, before, remainder, after[: _FIXED.size] + _TYPES[outcomes.ACK] + after[_TYPE_END:])
 
 
 def _destination(request: Request, ciaddr: bytes, yiaddr: bytes) -> bytes:
@@ -52,42 +95,50 @@ def _destination(request: Request, ciaddr: bytes, yiaddr: bytes) -> bytes:
     return ipv4.BROADCAST if request.broadcast or yiaddr == ipv4.ANY else yiaddr
 
 
-def _message(told: Told, request: Request, outcome: Outcome, ciaddr: bytes, yiaddr: bytes) -> bytes:
+def _after_xid(told: Told, request: Request, outcome: Outcome, ciaddr: bytes, yiaddr: bytes) -> bytes:
     """RFC 2131, table 3."""
     flags = numbers.BROADCAST_FLAG if request.broadcast else 0
-    kind = (numbers.BOOTREPLY, numbers.ETHERNET, len(request.mac), 0, 0, 0, flags)
-    fixed = _FIXED.pack(*kind, ciaddr, yiaddr, ipv4.ANY, ipv4.ANY, request.mac, numbers.MAGIC_COOKIE)
+    fixed = _FIXED.pack(0, flags, ciaddr, yiaddr, ipv4.ANY, ipv4.ANY, request.mac, numbers.MAGIC_COOKIE)
     options = _always(told, request, outcome)
     if outcome is not outcomes.NAK:
         room = min(request.maximum_size, told.mtu) - _HEADERS - len(options) - len(_END)
         options += _fitting(_asked(told.parameters, request.parameters), room)
-    return (fixed + options + _END).ljust(_SHORTEST, b"\0")
+    return (fixed + options + _END).ljust(_SHORTEST - _BEFORE_SECONDS, b"\0")
 
 
 def _always(told: Told, request: Request, outcome: Outcome) -> bytes:
     """The options that nobody has to ask for."""
-    parts = [_TYPES[outcome], option(numbers.SERVER_IDENTIFIER, told.server)]
     if outcome is outcomes.NAK:
-        parts.append(_REFUSAL)
-    elif outcome is not outcomes.ACK_INFORM:
-        parts.append(told.times)
+        options = _TYPES[outcome] + told.identifier + _REFUSAL
+    elif outcome is outcomes.ACK_INFORM:
+        options = _TYPES[outcome] + told.identifier
+    else:
+        options = _TYPES[outcome] + told.identifier_and_times
     if outcome is outcomes.ACK_RAPID_COMMIT:
-        parts.append(_RAPID_COMMIT)
+        options += _RAPID_COMMIT
     if request.client_identifier is not None:  # RFC 6842
-        parts.append(option(numbers.CLIENT_IDENTIFIER, request.client_identifier))
-    return b"".join(parts)
+        options += option(numbers.CLIENT_IDENTIFIER, request.client_identifier)
+    return options
 
 
 def _asked(available: dict[int, bytes], parameters: bytes | None) -> list[bytes]:
     """What the client asks for, in its order; all there is for one that asks for nothing."""
     if parameters is None:
         return list(available.values())
+    wanted = _order(parameters, numbers.CLASSLESS_STATIC_ROUTE in available)
+    return [available[code] for code in wanted if code in available]
+
+
+# The guests of a node have a few kinds of clients, which each ask for the same.
+@functools.lru_cache(maxsize=64)
+def _order(parameters: bytes, has_routes: bool) -> tuple[int, ...]:
+    """What the client asks for by its *parameters*, in the order in which it is told."""
     wanted = dict.fromkeys(parameters)
     if numbers.SUBNET_MASK in wanted:  # before a router (RFC 2132, 3.3)
         wanted = {numbers.SUBNET_MASK: None, **wanted}
-    if numbers.CLASSLESS_STATIC_ROUTE in wanted and numbers.CLASSLESS_STATIC_ROUTE in available:
+    if numbers.CLASSLESS_STATIC_ROUTE in wanted and has_routes:
         wanted.setdefault(numbers.ROUTER)  # for clients that ask for both and can use only one (RFC 3442)
-    return [available[code] for code in wanted if code in available]
+    return tuple(wanted)
 
 
 def _fitting(options: list[bytes], room: int) -> bytes:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
-from nfdhcpd.dhcp4 import options
+from nfdhcpd.dhcp4 import numbers, options
 from nfdhcpd.settings import Dhcp4Settings
 
 _MTU_OF_ETHERNET = 1500
@@ -24,8 +24,10 @@ class Told(NamedTuple):
     """The source of frames."""
     mtu: int
     """The largest datagram that fits the tap."""
-    times: bytes
-    """Options of a lease."""
+    identifier: bytes
+    """The server identifier as an option."""
+    identifier_and_times: bytes
+    """With the options of a lease."""
     parameters: dict[int, bytes]
     """Options to choose from, by number."""
 
@@ -33,12 +35,15 @@ class Told(NamedTuple):
 def tell(binding: Binding, address: IPv4Address, site: Dhcp4Settings, router_mac: bytes) -> Told:
     """What the guest of *binding*, which shall have *address*, is told by the frames of *router_mac*."""
     server = _on_link(binding, address) if site.server_on_link else None
+    name = (server or site.server_address).packed
+    identifier = options.option(numbers.SERVER_IDENTIFIER, name)
     return Told(
         address.packed,
-        (server or site.server_address).packed,
+        name,
         router_mac,
         binding.mtu or _MTU_OF_ETHERNET,
-        options.times(binding, site),
+        options.shared(identifier),
+        options.shared(identifier + options.times(binding, site)),
         options.parameters(binding, site),
     )
 

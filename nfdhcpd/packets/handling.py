@@ -52,31 +52,28 @@ class Handling:
         *answer* gets the attribute *of* of its tap. A packet of an unknown interface goes on, and one of a tap that has
         nothing of that protocol. Any other is ours: it does not, whatever becomes of it.
         """
-        counts, taps, journal = self.counts, self._taps, self._journal
+        counts, by_index, journal = self.counts, self._taps.by_index, self._journal
         allows, send, notable = self._limiter.allows, self._sender.send, journal.notable
         prepared_of, monotonic = attrgetter(of), time.monotonic
 
-        def decide(tap: Tap, packet: Packet, now: float) -> Answer:
-            if not allows(tap, now):
-                return LIMITED, None
-            # The kernel hands over an address of up to 8 bytes.
-            source = (packet.get_hw() or b"")[:6]
-            if source != tap.mac and not (tap.binding.macspoof and source):
-                return SPOOFED_MAC, None
-            prepared = prepared_of(tap)
-            if prepared is None:
-                return NOT_SERVED, None
-            return answer(prepared, packet.get_payload(), source)
-
         def handle(packet: Packet) -> bool:
             # In a bridge, indev is the bridge.
-            tap = taps.by_index.get(packet.physindev or packet.indev)
+            tap = by_index.get(packet.physindev or packet.indev)
             if tap is None:
                 counts[UNKNOWN_INTERFACE] += 1
                 return True
             try:
                 now = monotonic()
-                outcome, frame = decide(tap, packet, now)
+                # The kernel hands over an address of up to 8 bytes.
+                source = (packet.get_hw() or b"")[:6]
+                prepared = prepared_of(tap)
+                outcome, frame = NOT_SERVED, None
+                if not allows(tap, now):
+                    outcome = LIMITED
+                elif source != tap.mac and not (tap.binding.macspoof and source):
+                    outcome = SPOOFED_MAC
+                elif prepared is not None:
+                    outcome, frame = answer(prepared, packet.get_payload(), source)
                 if frame is not None:
                     send(tap.name, frame)
                 counts[outcome] += 1

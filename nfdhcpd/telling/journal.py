@@ -82,7 +82,7 @@ class Journal:
         """The notable *outcome* came to pass on *tap*, whose ``seen`` has not been told yet."""
         kind = self.notable[outcome]
         if kind.first_only:
-            if self._same[outcome].isdisjoint(tap.seen):
+            if outcome not in tap.seen and self._same[outcome].isdisjoint(tap.seen):
                 self._tell(tap, outcome, kind, 0)
             return
         key = (tap, outcome)
@@ -104,36 +104,21 @@ class Journal:
                 del self._told_at[key]
 
     def _tell(self, tap: Tap, outcome: Outcome, kind: Kind, more: int) -> None:
-        where = address(tap.binding, outcome.protocol)
+        whose = _Whose(tap.binding, outcome.protocol)
         if more:
-            self._outlet.put(
-                kind.level,
-                "%s: %s: %d times more (MAC %s, address %s)",
-                tap.name,
-                kind.text,
-                more,
-                _Mac(tap.mac),
-                where,
-            )
+            text = "%s: %s: %d times more (MAC %s)"
+            self._outlet.put(kind.level, text, tap.name, kind.text, more, whose)
         else:
-            self._outlet.put(
-                kind.level,
-                "%s: %s (MAC %s, address %s, host %s)",
-                tap.name,
-                kind.text,
-                _Mac(tap.mac),
-                where,
-                tap.binding.hostname,
-            )
+            self._outlet.put(kind.level, "%s: %s (MAC %s, host %s)", tap.name, kind.text, whose, tap.binding.hostname)
 
 
-class _Mac:
-    """A MAC that becomes text when it is written."""
+class _Whose:
+    """MAC and address of a guest, which become text when they are written: there is something better to do now."""
 
-    __slots__ = ("_mac",)
+    __slots__ = ("_binding", "_protocol")
 
-    def __init__(self, mac: bytes) -> None:
-        self._mac = mac
+    def __init__(self, binding: Binding, protocol: str) -> None:
+        self._binding, self._protocol = binding, protocol
 
     def __str__(self) -> str:
-        return self._mac.hex(":")
+        return f"{self._binding.mac.hex(':')}, address {address(self._binding, self._protocol)}"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from nfdhcpd.wire.checksum import checksum, total
 from nfdhcpd.wire.malformed import Fault, Malformed
@@ -16,9 +15,9 @@ HEADER = 20
 """Bytes of an IPv4 header without options, as this module makes them."""
 UDP_HEADER = 8
 
-_IPV4 = struct.Struct("!BxHxxHxBxxII")
 _UDP = struct.Struct("!HHHH")
-_MADE = struct.Struct("!HHHHHH4s4sHHHH")
+_READ = struct.Struct("!HHHHHHIIHHHH")
+_MADE = struct.Struct("!HHHHHH4s4sHHH")
 
 _PROTOCOL_UDP = 17
 _MORE_FRAGMENTS_OR_OFFSET = 0x3FFF
@@ -31,12 +30,9 @@ _TIME_AND_PROTOCOL = 64 << 8 | _PROTOCOL_UDP
 _SAME = _VERSION_AND_SERVICE + _IDENTIFICATION + _DO_NOT_FRAGMENT + _TIME_AND_PROTOCOL
 
 
-class Udp(NamedTuple):
-    """A UDP datagram whose payload is still to be checked by :func:`is_right`."""
-
-    payload: bytes
-    remainder: int | None
-    """What the checksum covers besides the payload adds up to; None when the sender gave no checksum."""
+Udp = tuple[bytes, int | None]
+"""The payload of a UDP datagram, still to be checked by :func:`is_right`, and what the checksum covers besides it adds
+up to; None when the sender gave no checksum."""
 
 
 def open_udp(datagram: bytes, port: int) -> Udp:
@@ -46,27 +42,47 @@ def open_udp(datagram: bytes, port: int) -> Udp:
     """
     if len(datagram) < HEADER + UDP_HEADER:
         raise Malformed(Fault.TRUNCATED)
-    first, length, fragment, protocol, source, destination = _IPV4.unpack_from(datagram)
-    start = (first & 0x0F) << 2
-    if first >> 4 != 4 or start < HEADER or length < start + UDP_HEADER:
+    # Both headers at once, as nearly every IPv4 header is without options.
+    (
+        first,
+        length,
+        number,
+        fragment,
+        protocol,
+        check,
+        source,
+        destination,
+        source_port,
+        destination_port,
+        size,
+        given,
+    ) = _READ.unpack_from(datagram)
+    start = first >> 6 & 0x3C
+    if first >> 12 != 4 or start < HEADER or length < start + UDP_HEADER:
         raise Malformed(Fault.BAD_LENGTH)
     if length > len(datagram):
         raise Malformed(Fault.TRUNCATED)
-    if total(datagram[:start]):
+    # Of a number of 32 bits the sum of its halves is the same, as a remainder of 65535, as the number.
+    addresses = source + destination
+    header = first + length + number + fragment + protocol + check + addresses
+    if start > HEADER:
+        header += total(datagram[HEADER:start])
+        source_port, destination_port, size, given = _UDP.unpack_from(datagram, start)
+    if header % 0xFFFF:
         raise Malformed(Fault.BAD_CHECKSUM)
     if fragment & _MORE_FRAGMENTS_OR_OFFSET:
         raise Malformed(Fault.FRAGMENT)
-    if protocol != _PROTOCOL_UDP:
+    if protocol & 0xFF != _PROTOCOL_UDP:
         raise Malformed(Fault.NOT_UDP)
-    source_port, destination_port, size, given = _UDP.unpack_from(datagram, start)
     if not UDP_HEADER <= size <= length - start:
         raise Malformed(Fault.BAD_LENGTH)
     if destination_port != port:
         raise Malformed(Fault.WRONG_PORT)
-    # The pseudo-header has both addresses, the protocol and the length; of a number of 32 bits the sum of its halves
-    # is the same, as a remainder, as the number.
-    remainder = source + destination + _PROTOCOL_UDP + size + source_port + destination_port + size + given
-    return Udp(datagram[start + UDP_HEADER : start + size], remainder if given else None)
+    payload = datagram[start + UDP_HEADER : start + size]
+    if not given:
+        return payload, None
+    # The pseudo-header has both addresses, the protocol and the length.
+    return payload, addresses + _PROTOCOL_UDP + size + source_port + destination_port + size + given
 
 
 def is_right(remainder: int | None, payload_total: int) -> bool:
@@ -74,16 +90,24 @@ def is_right(remainder: int | None, payload_total: int) -> bool:
     return remainder is None or (remainder + payload_total) % 0xFFFF == 0
 
 
+def udp_headers(
+    source: bytes, destination: bytes, source_port: int, destination_port: int, length: int
+) -> tuple[bytes, int]:
+    """The headers of a payload of *length* bytes, as far as the checksum of UDP, which is the last thing in them.
+
+    With it comes what the checksum has to make right besides the payload. The addresses have four bytes.
+    """
+    size = UDP_HEADER + length
+    addresses = total(source + destination)
+    check = checksum(_SAME + HEADER + size + addresses)
+    headers = _MADE.pack(
+        *(_VERSION_AND_SERVICE, HEADER + size, _IDENTIFICATION, _DO_NOT_FRAGMENT, _TIME_AND_PROTOCOL, check),
+        *(source, destination, source_port, destination_port, size),
+    )
+    return headers, addresses + _PROTOCOL_UDP + source_port + destination_port + 2 * size
+
+
 def udp_datagram(source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes) -> bytes:
     """The IPv4 datagram that brings *payload*; the addresses have four bytes."""
-    size = UDP_HEADER + len(payload)
-    length = HEADER + size
-    addresses = total(source + destination)
-    udp = (source_port, destination_port, size)
-    header = _MADE.pack(
-        *(_VERSION_AND_SERVICE, length, _IDENTIFICATION, _DO_NOT_FRAGMENT, _TIME_AND_PROTOCOL),
-        checksum(_SAME + length + addresses),
-        *(source, destination, *udp),
-        checksum(addresses + _PROTOCOL_UDP + size + sum(udp) + total(payload)),
-    )
-    return header + payload
+    headers, remainder = udp_headers(source, destination, source_port, destination_port, len(payload))
+    return headers + checksum(remainder + total(payload)).to_bytes(2, "big") + payload

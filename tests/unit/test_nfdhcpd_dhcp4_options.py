@@ -281,3 +281,10 @@ def test_everything_is_told_again_at_each_renewal() -> None:
     offer = say(message(DISCOVER, asks_for(1, 3, 6, 121)), FULL).options
     ack = say(message(REQUEST, wants(ADDRESS), asks_for(1, 3, 6, 121)), FULL).options
     assert ack == offer | {"message-type": 5}
+
+
+def test_what_many_guests_are_told_is_kept_once() -> None:
+    first, second = (prepared(FULL._replace(tap=tap, hostname=tap, ip=ADDRESS + int(tap[-1]))) for tap in ("t1", "t2"))
+    told = first.told.parameters, second.told.parameters
+    apart = {code for code in told[0] if told[0][code] is not told[1][code]}
+    assert (apart, first.told.identifier_and_times is second.told.identifier_and_times) == ({12}, True)

@@ -239,41 +239,6 @@ def test_each_try_gets_its_own_transaction_id() -> None:
         assert (other.outcome, other.bootp.xid) == ("ack", xid ^ 1)
 
 
-def test_an_answer_that_is_remembered_is_the_one_that_was_made_first() -> None:
-    kept, payload = prepared(), message(DISCOVER, asks_for(1, 3, 6))
-    first = answering.answer(kept, datagram(payload), MAC)
-    assert len(kept.by_message) == 1
-    assert [answering.answer(kept, datagram(payload), MAC) for _ in range(3)] == [first] * 3
-    assert len(kept.by_message) == 1
-
-
-def test_a_few_answers_are_remembered_and_the_oldest_goes_first() -> None:
-    kept = prepared()
-    payloads = [message(DISCOVER, asks_for(code)) for code in (1, 3, 6, 12, 15, 1)]
-    heard = [hear(kept, datagram(payload)).options for payload in payloads]
-    assert (len(kept.by_message), len(kept.by_request), heard[0]) == (4, 4, heard[5])
-    assert len({str(each) for each in heard}) == 5
-
-
-def test_messages_that_differ_in_what_nobody_asks_of_them_have_one_answer() -> None:
-    kept = prepared()
-    told = [hear(kept, datagram(message(DISCOVER, asks_for(1, 3), option(12, name)))) for name in (b"a", b"bc")]
-    assert (len(kept.by_message), len(kept.by_request)) == (2, 1)
-    assert told[0].options == told[1].options
-
-
-def test_answers_to_very_long_requests_are_not_remembered() -> None:
-    kept = prepared()
-    assert hear(kept, datagram(message(DISCOVER, *(option(224, bytes(200)),) * 2))).outcome == "offer"
-    assert (kept.by_message, kept.by_request) == ({}, {})
-
-
-def test_what_is_not_answered_is_not_remembered() -> None:
-    kept = prepared()
-    hear(kept, datagram(message(RELEASE)))
-    assert (kept.by_message, kept.by_request) == ({}, {})
-
-
 def test_a_guest_that_may_use_any_mac_is_answered_at_the_one_it_uses() -> None:
     inner = bytes.fromhex("525400999999")
     kept = prepared(BINDING._replace(macspoof=True))
