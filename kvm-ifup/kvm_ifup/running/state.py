@@ -17,7 +17,7 @@ from kvm_ifup.running import encoding
 FOLDER = "/run/kvm-ifup"
 
 MAKING = "making"
-"""Begun. When nobody is at it any more it was interrupted, and what is there of it is half of it."""
+"""Begun, or about to end. When nobody is at it any more it was interrupted, and what is there is half of it."""
 UP = "up"
 """All of it is there."""
 CLOSED = "closed"

@@ -111,6 +111,8 @@ def ended(node: Node, state: State) -> None:
     of the tap stays.
     """
     port = state.port
+    if state.phase != MAKING:
+        node.states.write(state._replace(phase=MAKING))
     if failed := tried(node, [partial(node.scripts.down, port), *_unmaking(node, port)], port.tap):
         raise failed
     node.states.forget(port.tap)
