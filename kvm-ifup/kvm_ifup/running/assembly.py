@@ -15,9 +15,14 @@ from kvm_ifup.settings import Settings
 
 def node(settings: Settings) -> Node:
     """The node. The filter comes first: what is connected is filtered already."""
-    filter_ = FilterPart(FilterSettings(mark=settings.mark, profiles=settings.profiles, ethertypes=settings.ethertypes))
     link = LinkPart(settings.rule_priority)
-    return Node(States(), (filter_, link, BindingPart(settings.bindings)), link, SiteScripts(), journal.tell)
+    parts = (filter_(settings), link, BindingPart(settings.bindings))
+    return Node(States(), parts, link, SiteScripts(), journal.tell)
+
+
+def filter_(settings: Settings) -> FilterPart:
+    """The part that also counts what it drops."""
+    return FilterPart(FilterSettings(mark=settings.mark, profiles=settings.profiles, ethertypes=settings.ethertypes))
 
 
 def switch() -> Switch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ganeti_cloud.errors import RequestError
+from ganeti_cloud.errors import CloudError, RequestError
 from kvm_ifup.deciding import deciding, environment
 from kvm_ifup.port import Port, Rates
 from kvm_ifup.running import device
@@ -59,7 +59,11 @@ def _apply(node: Node, state: State, port: Port, tags: str) -> None:
     filter_.check(port)
     # What should be is written first: when we are killed here, reconcile finds the filter to be another and makes it.
     node.states.write(state._replace(port=port, environ={**state.environ, "TAGS": tags}))
-    filter_.make(port)
+    try:
+        filter_.make(port)
+    except CloudError:
+        node.states.write(state)
+        raise
 
 
 def _told(old: Port, new: Port) -> str:
