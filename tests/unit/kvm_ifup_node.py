@@ -109,8 +109,8 @@ class FilePart:
 class IpSwitch:
     """Opens and closes taps by ip(8)."""
 
-    def up(self, tap: str) -> None:
-        run(["ip", "link", "set", tap, "up"], timeout_s=10)
+    def up(self, port: Port) -> None:
+        run(["ip", "link", "set", port.tap, "up"], timeout_s=10)
 
     def down(self, tap: str) -> None:
         if Path(f"/proc/self/net/dev_snmp6/{tap}").exists():

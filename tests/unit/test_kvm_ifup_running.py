@@ -70,7 +70,7 @@ def test_the_end_of_a_former_tap_leaves_the_one_that_came_since(site: Site) -> N
     transaction.up(site.node, PORT, ENVIRON)
     no_tap()
     tap()
-    site.node.switch.up("tap0")
+    site.node.switch.up(PORT)
     assert transaction.down(site.node, "tap0") is True
     assert (device.is_up("tap0"), site.left()) == (True, [])
 
@@ -278,7 +278,7 @@ def test_a_tap_with_a_broken_state_is_closed(site: Site) -> None:
 
 def test_the_taps_of_others_are_left_alone(site: Site) -> None:
     tap("vpn0")
-    site.node.switch.up("vpn0")
+    site.node.switch.up(PORT._replace(tap="vpn0"))
     (site.bindings / "vpn0").write_text("MAC=aa:00:00:00:00:09\nHOSTNAME=vpn\n", encoding="utf-8")
     assert (problems(site.node), reconcile(site.node)) == ({}, [])
     assert (device.is_up("vpn0"), site.left()) == (True, ["vpn0"])

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from kvm_ifup.filtering.part import FilterPart, FilterSettings
+from kvm_ifup.filtering.part import FilterPart
+from kvm_ifup.filtering.settings import FilterSettings
 from kvm_ifup.linking.part import LinkPart
 from kvm_ifup.running import journal
 from kvm_ifup.running.binding import BindingPart
@@ -25,6 +26,6 @@ def filter_(settings: Settings) -> FilterPart:
     return FilterPart(FilterSettings(mark=settings.mark, profiles=settings.profiles, ethertypes=settings.ethertypes))
 
 
-def switch() -> Switch:
-    """What closes a tap, whatever the settings say."""
-    return LinkPart()
+def closing() -> Switch:
+    """What closes a tap, whatever the settings say: their priority of rules is for taps that are made."""
+    return LinkPart(0)

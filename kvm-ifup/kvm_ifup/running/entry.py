@@ -96,7 +96,7 @@ def kept(environ: Mapping[str, str]) -> dict[str, str]:
 def close(tap: str) -> None:
     """Let nothing pass through *tap*, if that is the name of one at all."""
     if is_interface_name(tap) and device.index(tap):
-        assembly.switch().down(tap)
+        assembly.closing().down(tap)
 
 
 def _leave_to_ganeti(name: str, environ: Mapping[str, str]) -> int:

@@ -22,7 +22,7 @@ from kvm_ifup.steps import Part
 class Switch(Protocol):
     """What opens and closes a tap."""
 
-    def up(self, tap: str) -> None:
+    def up(self, port: Port) -> None:
         """Let frames pass."""
 
     def down(self, tap: str) -> None:
@@ -85,7 +85,7 @@ def _up(node: Node, port: Port, environ: Mapping[str, str]) -> None:
         part.make(port)
     try:
         node.scripts.up(port)
-        node.switch.up(port.tap)
+        node.switch.up(port)
         node.states.write(State(UP, ifindex, dict(environ), port))
     except BaseException:
         tried(node, [partial(node.switch.down, port.tap), partial(node.scripts.down, port)], port.tap)
