@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kvm_ifup.filtering.part import FilterPart
+from kvm_ifup.filtering.part import Filter
 from kvm_ifup.filtering.settings import FilterSettings
 from kvm_ifup.linking.part import LinkPart
 from kvm_ifup.running import journal
@@ -21,9 +21,9 @@ def node(settings: Settings) -> Node:
     return Node(States(), parts, link, SiteScripts(), journal.tell)
 
 
-def filter_(settings: Settings) -> FilterPart:
+def filter_(settings: Settings) -> Filter:
     """The part that also counts what it drops."""
-    return FilterPart(FilterSettings(mark=settings.mark, profiles=settings.profiles, ethertypes=settings.ethertypes))
+    return Filter(FilterSettings(mark=settings.mark, profiles=settings.profiles, ethertypes=settings.ethertypes))
 
 
 def closing() -> Switch:
