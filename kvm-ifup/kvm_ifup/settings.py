@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 from ganeti_cloud import binding, config, netvalues
@@ -241,8 +242,7 @@ def settings_of(values: config.Values, path: str) -> Settings:
     if values["filter", "default_profile"] not in profiles:
         problems.append(f"[filter] default_profile: there is no profile {values['filter', 'default_profile']!r}")
     tags = Tags(**{key: value for (section, key), value in values.items() if section == "tags"})
-    if len(set(tags)) != len(tags):
-        problems.append("[tags]: two of them are the same")
+    problems += _confusions(tags)
     if problems:
         raise ConfigError(f"{path}: {'; '.join(problems)}", hint=_HINT)
     return Settings(
@@ -261,6 +261,20 @@ def settings_of(values: config.Values, path: str) -> Settings:
 
 
 _PROFILE = "profile."
+
+
+def _confusions(tags: Tags) -> list[str]:
+    """What is wrong with *tags*: one that could be taken for another."""
+    by_key = tags._asdict()
+    problems = []
+    for (key, tag), (other_key, other) in combinations(by_key.items(), 2):
+        if tag == other:
+            problems.append(f"[tags] {key} and {other_key} are the same")
+        elif other.startswith(tag) and tag.endswith(":"):
+            problems.append(f"[tags] {other_key} begins as {key} does")
+        elif tag.startswith(other) and other.endswith(":"):
+            problems.append(f"[tags] {key} begins as {other_key} does")
+    return problems
 
 
 def _bytes(text: str) -> bytes:

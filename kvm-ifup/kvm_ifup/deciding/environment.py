@@ -96,7 +96,7 @@ def read(environ: Mapping[str, str]) -> Nic:
 def _mode(text: str) -> str:
     if text == "ext":
         raise ValueError(
-            "a mode that can be filtered here: with it, scripts of the site do all, in /etc/ganeti/network/ext"
+            "a mode that can be filtered here: with it, scripts of the site in /etc/ganeti/network/ext do all"
         )
     return readers.one_of(*MODES)(text)
 
