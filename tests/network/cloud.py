@@ -70,8 +70,7 @@ class Node:
         """Rules, routes and neighbours that are answered for."""
         commands = ["rule", "route show table all", "neigh show proxy", "neigh show nud permanent"]
         shown = [self.room.run(["ip", f"-{family}", *each.split()]) for each in commands for family in (4, 6)]
-        lines = [line for text in shown for line in text.splitlines() if "dev lo" not in line]
-        return "\n".join(line for line in lines if "proto kernel" not in line)
+        return "\n".join(line for text in shown for line in text.splitlines() if "proto kernel" not in line)
 
 
 class Cloud:

@@ -137,7 +137,7 @@ class _Look:
         """What is wrong with *port*; empty when nothing is."""
         if tap is None:
             return "the tap is not there"
-        return self._wrong(port, tap) or ("" if tap.is_up else "it is down")
+        return self._wrong(port, tap) if tap.is_up else "it is down"
 
     def _wrong(self, port: Port, tap: Link) -> str:
         match port.connection:
