@@ -66,7 +66,7 @@ class Programs:
             path.write_text(f"{head}\n{found}{body}", encoding="utf-8")
             path.chmod(0o755)
         self._taps: dict[str, int] = {}
-        host.on_exit(lambda: [os.close(each) for each in self._taps.values()])
+        host.on_exit(self._end)
         self.room.ip(f"link add {BRIDGE} type bridge forward_delay 0", f"link set {BRIDGE} up")
 
     def tap(self, name: str = "tap0") -> None:
@@ -78,6 +78,10 @@ class Programs:
         """QEMU has ended."""
         if name in self._taps:
             os.close(self._taps.pop(name))
+
+    def _end(self) -> None:
+        for name in list(self._taps):
+            self.no_tap(name)
 
     def start(self, name: str, environ: Mapping[str, str]) -> Program:
         """Have Ganeti call the script *name*."""

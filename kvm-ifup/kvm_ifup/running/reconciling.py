@@ -95,14 +95,17 @@ def _of_parts(node: Node) -> list[Finding]:
     """Taps that should work, and of which something is missing; and those that were closed for that."""
     states = [state for state in _whole(node) if state.phase != MAKING and _is_there(state)]
     ports = [state.port for state in states]
-    link = node.switch
     by_part = [(part, part.problems(ports)) for part in node.parts]
     findings = []
     for state in states:
         tap = state.port.tap
         # A connection needs a tap that is up: what one lacks that somebody has set down comes when it is up again.
         is_down = state.phase == UP and not device.is_up(tap)
-        wrong = [(part, missing[tap]) for part, missing in by_part if tap in missing and not (is_down and part is link)]
+        wrong = [
+            (part, missing[tap])
+            for part, missing in by_part
+            if tap in missing and not (is_down and part.name == "link")
+        ]
         if state.phase == CLOSED:
             found = "; ".join(f"{part.name}: {what}" for part, what in wrong) or "nothing is missing any more"
             act = partial(_again, node, state, node.parts)
