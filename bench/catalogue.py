@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, deployment, file_clone, helper, sync, workers
+from bench import attach, clone, deployment, file_clone, helper, ifup, sync, workers
 from bench.comparison import AnyComparison
 from bench.dhcp.comparison import COMPARISON as DHCP
 from ganeti_cloud.errors import RequestError
@@ -17,6 +17,7 @@ COMPARISONS: tuple[AnyComparison, ...] = (
     helper.COMPARISON,
     deployment.COMPARISON,
     DHCP,
+    ifup.COMPARISON,
 )
 
 
