@@ -120,7 +120,7 @@ def test_damage_is_seen(cloud: Cloud, node: Node, damage: str) -> None:
     assert node.problems(bridged(0, BRIDGE)) == {"tap0": DAMAGE[damage]}
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[BridgePort | SwitchPort, str, str]] = {
     "a bridge that is not there": (BridgePort("br7"), "tap0: the bridge br7 is not there", "make br7"),
     "not a bridge": (BridgePort("up0"), "tap0: up0 is not a bridge but another kind of interface", "correct the link"),
     "VLANs without a filter": (

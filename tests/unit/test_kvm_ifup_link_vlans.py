@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ganeti_cloud.errors import CommandError
 from ganeti_cloud.process import run
 from kvm_ifup.linking.part import LinkPart
 from kvm_ifup.port import BridgePort, Vlans
@@ -29,10 +30,12 @@ def ip(*commands: str) -> None:
 def network() -> Iterator[None]:
     """With a bridge that filters VLANs and has an uplink for VLANs 5 to 9, and a tap."""
     with own_network():
-        # A kernel without VLAN filtering takes the setting for one that it does not know, and leaves it out.
-        ip("link add br0 type bridge vlan_filtering 1 forward_delay 0", "link set br0 up")
-        if '"vlan_filtering":1' not in run(["ip", "-json", "-detail", "link", "show", "br0"], timeout_s=20):
+        try:
+            ip("link add br0 type bridge vlan_filtering 1 forward_delay 0")
+        except CommandError as err:
+            assert "not supported" in str(err)
             pytest.skip("this kernel's bridges do not filter VLANs")
+        ip("link set br0 up")
         ip("link add tap0 type veth peer name guest", "link add up0 type veth peer name outside")
         ip("link set up0 master br0 up", "link set guest up", "link set outside up")
         run(["bridge", "vlan", "add", "dev", "up0", "vid", "5-9"], timeout_s=20)
@@ -105,7 +108,7 @@ def ears(link: str) -> socket.socket:
 
 def heard(receiver: socket.socket) -> list[int]:
     """The VLANs, 0 for none, in which the payload has come within a second."""
-    found = []
+    found: list[int] = []
     while True:
         try:
             frame, ancillary, _, _ = receiver.recvmsg(2048, 256)
