@@ -31,7 +31,7 @@ def network() -> Iterator[None]:
     """With a bridge that filters VLANs and has an uplink for VLANs 5 to 9, and a tap."""
     with own_network():
         try:
-            ip("link add br0 type bridge vlan_filtering 1 forward_delay 0")
+            run("ip link add br0 type bridge vlan_filtering 1 forward_delay 0".split(), timeout_s=20)
         except CommandError as err:
             assert "not supported" in str(err)
             pytest.skip("this kernel's bridges do not filter VLANs")
