@@ -83,7 +83,8 @@ class LinkPart:
         with kernel("looking for what taps have left") as connection:
             found = leaving.strays(connection, {port.tap for port in ports if isinstance(port.connection, RoutedPort)})
         if switched.is_there():
-            found |= {tap: "a port of an Open vSwitch" for tap in switched.ours() if tap not in taps}
+            placed = switched.ours()
+            found |= {tap: f"a port of {placed[tap].bridge}" for tap in placed if tap not in taps}
         return found
 
     def sweep(self, taps: Sequence[str]) -> None:
@@ -144,7 +145,7 @@ class _Look:
             case BridgePort() as bridge:
                 return bridged.problem(port, tap, bridge, self._by_index, self._vlans)
             case SwitchPort() as switch:
-                return switched.problem(port, switch, self._switched)
+                return switched.problem(port, tap, switch, self._switched)
             case RoutedPort() as route:
                 assert self._tables is not None
                 return routed.problem(port, tap, route, self._tables, self._priority)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ganeti_cloud.errors import CommandError, RequestError
 from ganeti_cloud.netlink import Connection
@@ -13,7 +14,7 @@ from ganeti_cloud.process import BASE_ENV, run
 from kvm_ifup.linking import links, sysctls
 from kvm_ifup.linking.bridged import check_mtu, tap_mac
 from kvm_ifup.linking.links import Link
-from kvm_ifup.port import Port, SwitchPort, Vlans
+from kvm_ifup.port import Port, SwitchPort
 
 PROGRAM = "ovs-vsctl"
 _MARK = "ganeti-cloud"  # in external_ids, which are for others than Open vSwitch (ovs-vswitchd.conf.db(5))
@@ -67,45 +68,62 @@ def unmake(tap: str, wanted: SwitchPort) -> None:
 def sweep(taps: Sequence[str]) -> None:
     """Have none of *taps* in any switch."""
     if taps:
-        _vsctl(*" -- ".join(f"--if-exists del-port {tap}" for tap in taps).split())
+        _vsctl(*(word for tap in taps for word in ("--", "--if-exists", "del-port", tap)))
 
 
-def problem(port: Port, wanted: SwitchPort, present: dict[str, str]) -> str:
+class Placed(NamedTuple):
+    """A port that this has made, whether its tap is there or not."""
+
+    bridge: str
+    mode: str
+    tag: tuple[int, ...]
+    trunks: tuple[int, ...]
+
+
+def problem(port: Port, tap: Link, wanted: SwitchPort, present: dict[str, Placed]) -> str:
     """What is not so; empty when all is."""
-    if port.tap not in present:
+    placed = present.get(port.tap)
+    if placed is None or placed.bridge != wanted.bridge:
         return f"it is not in the Open vSwitch {wanted.bridge}"
+    if placed != _placed(wanted):
+        return "its VLANs are not as wanted"
+    if tap.mac != tap_mac(port.mac):
+        return f"its own MAC is {tap.mac.hex(':')}"
     return sysctls.differing(port.tap, sysctls.CLOSED)
 
 
-def ours() -> dict[str, str]:
-    """The ports that this has made, whether the taps are there or not, and the VLANs of each as they are shown."""
-    text = run(
-        [PROGRAM, f"--timeout={_WAIT_S}", "--format=json", "--columns=name,external_ids,vlan_mode", "list", "Port"],
-        timeout_s=_LIMIT_S,
-        hint=_HINT,
-    )
+def ours() -> dict[str, Placed]:
+    """All of ours, by their taps."""
+    columns = "--columns=name,external_ids,vlan_mode,tag,trunks"
     found = {}
-    for name, identifiers, mode in json.loads(text)["data"]:
-        # A map is ["map", [[key, value], …]] (RFC 7047, 5.1).
-        if [_MARK, name] in identifiers[1]:
-            found[name] = str(mode)
+    for name, identifiers, mode, tag, trunks in json.loads(_vsctl("--format=json", columns, "list", "Port"))["data"]:
+        # A map is ["map", [[key, value], …]], a set of one is its element, any other ["set", […]] (RFC 7047, 5.1).
+        marked = dict(identifiers[1]).get(_MARK)
+        if marked is not None:
+            found[name] = Placed(marked, "".join(_set(mode)), _set(tag), _set(trunks))
     return found
 
 
-def vlan_columns(vlans: Vlans | None) -> list[str]:
-    """Columns of the table Port; without *vlans* the port has all of them, as Open vSwitch has it by itself."""
-    if vlans is None:
-        return []
-    trunks = ",".join(str(vid) for vid in vlans.tagged)
-    if vlans.untagged is None:
-        return ["vlan_mode=trunk", f"trunks={trunks}"]
-    if not vlans.tagged:
-        return ["vlan_mode=access", f"tag={vlans.untagged}"]
-    return ["vlan_mode=native-untagged", f"tag={vlans.untagged}", f"trunks={trunks}"]
+def _set(value: Any) -> tuple[Any, ...]:
+    return tuple(sorted(value[1])) if isinstance(value, list) else (value,)
+
+
+def _placed(wanted: SwitchPort) -> Placed:
+    """What Open vSwitch has when the port is as *wanted*; without VLANs it has all of them."""
+    if wanted.vlans is None:
+        return Placed(wanted.bridge, "", (), ())
+    trunks = tuple(sorted(set(wanted.vlans.tagged)))
+    if wanted.vlans.untagged is None:
+        return Placed(wanted.bridge, "trunk", (), trunks)
+    return Placed(wanted.bridge, "native-untagged" if trunks else "access", (wanted.vlans.untagged,), trunks)
 
 
 def _settings(port: Port, wanted: SwitchPort) -> list[str]:
-    return ["--", "set", "Port", port.tap, f"external_ids:{_MARK}={port.tap}", *vlan_columns(wanted.vlans)]
+    placed = _placed(wanted)
+    columns = [f"vlan_mode={placed.mode}"] if placed.mode else []
+    columns += [f"tag={vid}" for vid in placed.tag]
+    columns += [f"trunks={','.join(map(str, placed.trunks))}"] if placed.trunks else []
+    return ["--", "set", "Port", port.tap, f'external_ids:{_MARK}="{wanted.bridge}"', *columns]
 
 
 def _vsctl(*arguments: str) -> str:
