@@ -293,6 +293,27 @@ def test_what_a_killed_writer_left_goes(site: Site) -> None:
     assert list(site.folder.rglob(".*.tmp")) == []
 
 
+def test_a_part_that_cannot_look_stops_no_other(site: Site) -> None:
+    class Blind:
+        name = "link"
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(site.link, name)
+
+        def problems(self, ports: object) -> dict[str, str]:
+            raise CloudError("nobody is there")
+
+        strays = problems
+
+    transaction.up(site.node, PORT, ENVIRON)
+    site.filter.sweep(["tap0"])
+    node = site.node._replace(parts=(site.filter, Blind(), site.node.parts[2]))  # type: ignore[arg-type]
+    done = {each.what: each.error for each in reconcile(node)}
+    blind = "link: cannot be looked at (nobody is there)"
+    assert (done, is_whole(site)) == ({"filter: is not whole": "", blind: "nobody is there"}, True)
+    assert problems(node) == {"(all)": [blind, blind]}
+
+
 def test_one_at_a_time(site: Site) -> None:
     folder = str(site.states.folder)
     with (

@@ -24,6 +24,10 @@ from kvm_ifup.steps import Part
 _HARMLESS = frozenset({BindingPart.name})
 
 
+NO_TAP = "(all)"
+"""In the place of a tap: it is about no single one, or nobody knows about which."""
+
+
 class Finding(NamedTuple):
     """One thing that is not as it should be, and what puts it right."""
 
@@ -95,8 +99,8 @@ def _of_parts(node: Node) -> list[Finding]:
     """Taps that should work, and of which something is missing; and those that were closed for that."""
     states = [state for state in _whole(node) if state.phase != MAKING and _is_there(state)]
     ports = [state.port for state in states]
-    by_part = [(part, part.problems(ports)) for part in node.parts]
-    findings = []
+    findings: list[Finding] = []
+    by_part = [(part, _looked(part, partial(part.problems, ports), findings)) for part in node.parts]
     for state in states:
         tap = state.port.tap
         # A connection needs a tap that is up: what one lacks that somebody has set down comes when it is up again.
@@ -125,17 +129,31 @@ def _of_strays(node: Node) -> list[Finding]:
     # While the state of one is broken, its own finding stands for all of it.
     broken = {state.tap for state in node.states.all() if isinstance(state, Broken)}
     ports = [state.port for state in _whole(node)]
+    findings: list[Finding] = []
     traces: dict[str, list[str]] = {}
     for part in node.parts:
-        for tap, what in part.strays(ports).items():
+        for tap, what in _looked(part, partial(part.strays, ports), findings).items():
             traces.setdefault(tap, []).append(f"{part.name}: {what}")
-    findings = []
     for tap, found in sorted(traces.items()):
         if tap not in broken:
             remedy = "close it" if device.index(tap) else "take it away"
             what = f"left of a tap that nothing is known of: {'; '.join(found)}"
             findings.append(Finding(tap, what, remedy, partial(_close, node, tap)))
     return findings
+
+
+def _looked(part: Part, look: Callable[[], dict[str, str]], findings: list[Finding]) -> dict[str, str]:
+    """What *look* finds. One part that cannot look is a finding itself, and stops no other."""
+    try:
+        return look()
+    except CloudError as err:
+        what = f"{part.name}: cannot be looked at ({one_line(str(err))})"
+        findings.append(Finding(NO_TAP, what, "look again", partial(_fail, err)))
+        return {}
+
+
+def _fail(err: CloudError) -> None:
+    raise err
 
 
 def _whole(node: Node) -> Iterator[State]:
