@@ -25,8 +25,9 @@ def _below(text: str, heading: str) -> str:
 
 def files(heading: str, tool: str = "") -> dict[str, str]:
     """By path: the files of that part."""
-    found = dict(_FILE.findall(part(heading, tool)))
-    assert found, (heading, tool)
+    text = part(heading, tool)
+    found = dict(_FILE.findall(text))
+    assert len(found) == text.count("\n```\n"), (heading, tool)
     return found
 
 
