@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 
 import pytest
 from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 from ganeti_cloud.errors import CloudError
 from kvm_ifup.filtering import kernel
@@ -244,7 +245,7 @@ def test_no_packet_passes_while_it_is_made_again() -> None:
     with guests.node() as made:
         place: Place = made["bridged"]
         place.make()
-        forged = bytes(guests.Ether(src=guests.MAC, dst=guests.ALL) / IP(src=guests.OTHER, dst=guests.PEER) / UDP())
+        forged = bytes(Ether(src=guests.MAC, dst=guests.ALL) / IP(src=guests.OTHER, dst=guests.PEER) / UDP())
         pid = os.fork()
         if pid == 0:
             while True:
