@@ -45,6 +45,7 @@ SITE = Profile(
         Allowance("47"),
     ),
 )
+ROUTED = RoutedPort("main", None, None, bytes.fromhex(NODE_MAC.replace(":", "")))
 SETTINGS = FilterSettings({profile.name: profile for profile in (*BUILT_IN, SITE)})
 
 
@@ -166,8 +167,7 @@ def node() -> Iterator[dict[str, Place]]:
                 sh("ip", "neigh", "add", address, "lladdr", mac, "dev", wire.name, "nud", "permanent")
         sysctl("ipv4/ip_forward", "1")
         sysctl("ipv6/conf/all/forwarding", "1")
-        connection = RoutedPort("main", None, None, bytes.fromhex(NODE_MAC.replace(":", "")))
-        routed = Place(guest, peer, port("tap1", connection), built, NODE_MAC)
+        routed = Place(guest, peer, port("tap1", ROUTED), built, NODE_MAC)
         yield {"bridged": bridged, "routed": routed}
 
 

@@ -11,7 +11,7 @@ from ganeti_cloud.errors import CloudError, CommandError
 from ganeti_cloud.process import stream
 from kvm_ifup.filtering import netlink, tap
 from kvm_ifup.filtering.expressions import FAMILY, TABLE
-from kvm_ifup.filtering.netlink import GETCHAIN, GETRULE, Message, Refused
+from kvm_ifup.filtering.netlink import GETCHAIN, GETRULE, NEWCHAIN, Message, Refused
 from kvm_ifup.filtering.ruleset import ABOUT
 from kvm_ifup.port import Port
 
@@ -75,18 +75,25 @@ def make(port: Port) -> None:
     messages = tap.made(port)
     try:
         netlink.commit(FAMILY, messages)
-    except Refused:
-        # What another program, or a device that went, may have left under our names can be of another kind.
+    except Refused as err:
+        if err.index is None or messages[err.index].kind != NEWCHAIN:
+            raise _refused(port, err) from err
+        # A chain of our name that is no filter of this tap, left by another program or by a device that went. Anything
+        # else leaves the old filter as it is: without it a guest that runs could send what it likes.
         unmake(port.tap)
         try:
             netlink.commit(FAMILY, messages)
-        except Refused as err:
-            raise CloudError(f"the filter of {port.tap}: {err}", hint=_HINTS.get(err.number, "see dmesg")) from err
+        except Refused as again:
+            raise _refused(port, again) from again
     for kind, hook in tap.HOOKS.items():
         name = netlink.text(3, tap.chain_name(kind, port.tap))
         found = [_hook(netlink.attributes(each)) for each in netlink.ask(FAMILY, Message(GETCHAIN, _TABLE + name))]
         if found != [(hook, port.tap)]:
             raise CloudError(f"the filter of {port.tap}: the kernel took it, and it is not there", hint="see dmesg")
+
+
+def _refused(port: Port, err: Refused) -> CloudError:
+    return CloudError(f"the filter of {port.tap}: {err}", hint=_HINTS.get(err.number, "see dmesg"))
 
 
 def unmake(name: str) -> None:

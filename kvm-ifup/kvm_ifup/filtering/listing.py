@@ -49,6 +49,8 @@ def dropped() -> dict[str, int]:
 
 def problem(port: Port, chains: dict[str, Chain]) -> str | None:
     """What is not as it was made."""
+    if not kernel.exists(port.tap):
+        return "there is no such tap"
     missing = [name for kind in KINDS if (name := chain_name(kind, port.tap)) not in chains]
     if missing:
         return f"the chain {missing[0]} is missing"
