@@ -136,26 +136,38 @@ class Connection:
                 return message.body
         raise AssertionError("unreachable")
 
-    def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """All answers to the question *kind*, as they are at one moment."""
+    def dump(self, kind: int, body: bytes, *, containing: bytes = b"") -> list[bytes]:
+        """All answers to the question *kind*, as they are at one moment; only those with some bytes in them.
+
+        That is a first sieve for tables of which little is wanted: to decode what is not costs ten times as much.
+        """
         for _ in range(_TRIES):
-            found, is_whole = self._dumped(kind, body)
+            self._send(kind, body, _NLM_F_DUMP)
+            found, is_whole = self._dumped(containing)
             if is_whole:
                 return found
         raise OSError(errno.EBUSY, "the table changes faster than it can be read")
 
-    def _dumped(self, kind: int, body: bytes) -> tuple[list[bytes], bool]:
+    def _dumped(self, containing: bytes) -> tuple[list[bytes], bool]:
         """The answers, and whether nothing changed meanwhile."""
-        self._send(kind, body, _NLM_F_DUMP)
         found: list[bytes] = []
         is_whole = True
-        for message in self._received():
-            is_whole = is_whole and not message.flags & _NLM_F_DUMP_INTR
-            if message.kind in (_NLMSG_ERROR, _NLMSG_DONE):
-                _check(message)
-                break
-            found.append(message.body)
-        return found, is_whole
+        while True:
+            data, offset = self._socket.recv(DATAGRAM), 0
+            # Not by messages(), which takes three times as long: there may be thousands.
+            while offset + _HEADER.size <= len(data):
+                length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+                start, end = offset + _HEADER.size, offset + length
+                offset += _aligned(max(length, _HEADER.size))
+                if sequence != self._sequence:
+                    continue
+                if flags & _NLM_F_DUMP_INTR:
+                    is_whole = False
+                if kind in (_NLMSG_ERROR, _NLMSG_DONE):
+                    _check(Message(kind, flags, sequence, data[start:end]))
+                    return found, is_whole
+                if data.find(containing, start, end) >= 0:
+                    found.append(data[start:end])
 
     def _send(self, kind: int, body: bytes, flags: int) -> None:
         self._sequence += 1

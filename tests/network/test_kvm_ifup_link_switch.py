@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ganeti_cloud import process
 from ganeti_cloud.errors import CloudError, CommandError
+from kvm_ifup.linking import switched
 from kvm_ifup.port import SwitchPort, Vlans
 from lab.rooms import Room, wait_for
 from tests.network.cloud import PREFIX, Cloud, Node, bridged
@@ -37,7 +37,7 @@ def node(needed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         cloud = Cloud(stack, tmp_path)
         made = cloud.node()
         made.room.run(["sh", "-c", _START])
-        monkeypatch.setitem(process.BASE_ENV, "OVS_RUNDIR", str(made.room.root / "run/openvswitch"))
+        monkeypatch.setattr(switched, "FOLDER", str(made.room.root / "run/openvswitch"))
         guests.extend(cloud.guest(made, number) for number in range(2))
         yield made
         guests.clear()
@@ -56,7 +56,7 @@ def reaches(guest: Room, address: str) -> bool:
 
 def vsctl(node: Node, *arguments: str) -> list[str]:
     """What ovs-vsctl says in the room."""
-    return node.room.run(["env", "--unset=OVS_RUNDIR", "ovs-vsctl", *arguments]).split()
+    return node.room.run(["ovs-vsctl", *arguments]).split()
 
 
 def in_switch(node: Node) -> list[str]:
@@ -148,6 +148,21 @@ def test_a_switch_that_is_not_there_is_refused(node: Node) -> None:
 
 
 def test_a_switch_that_does_not_answer_is_told_of(node: Node) -> None:
-    node.room.run(["env", "--unset=OVS_RUNDIR", "ovs-appctl", "-t", "ovs-vswitchd", "exit"])
+    node.room.run(["ovs-appctl", "-t", "ovs-vswitchd", "exit"])
     with pytest.raises(CloudError, match=r"^ovs-vsctl .*: "):
         node.make(bridged(0, SWITCH))
+
+
+def test_while_the_switch_does_not_run_there_is_nothing_to_see_or_to_take_away(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = bridged(0, SWITCH)
+    node.make(port)
+    monkeypatch.setattr(switched, "FOLDER", "/nonexistent")
+    assert (node.strays(), node.problems(port)) == ({}, {"tap0": "it is not in the Open vSwitch sw0"})
+    node.sweep("tap0")
+    node.unmake(port)
+    with pytest.raises(CloudError) as refusal:
+        node.check(port)
+    assert str(refusal.value) == "tap0: the NIC wants the Open vSwitch sw0, and none runs on this node"
+    assert refusal.value.hint == "apt install openvswitch-switch and start it, or correct the mode of the NIC"

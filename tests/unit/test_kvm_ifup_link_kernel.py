@@ -13,12 +13,10 @@ import pytest
 from ganeti_cloud.errors import CloudError
 from ganeti_cloud.netlink import Connection
 from ganeti_cloud.process import run
-from kvm_ifup.linking import links, neighbours, routes, switched, sysctls
+from kvm_ifup.linking import links, neighbours, routes, sysctls
 from kvm_ifup.linking.failing import kernel
 from kvm_ifup.linking.part import LinkPart
 from kvm_ifup.linking.routes import Route, Rule
-from kvm_ifup.port import SwitchPort
-from tests.unit.kvm_ifup_ports import port
 from tests.unit.netspace import own_network
 
 pytestmark = pytest.mark.host_tools
@@ -121,16 +119,6 @@ def test_settings_are_written_only_where_they_differ(connection: Connection) -> 
 @pytest.mark.parametrize(("read_all", "value"), [("0", "0"), ("1", "2"), ("2", "2")])
 def test_sources_are_checked_no_more_strictly_than_the_way_back_allows(read_all: str, value: str) -> None:
     assert sysctls.reverse_path(read_all) == ("ipv4/conf/{}/rp_filter", value)
-
-
-def test_a_node_without_open_vswitch_says_so(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switched, "PROGRAM", "ovs-vsctl-that-is-not-there")
-    ip("link add tap0 type bridge")
-    with pytest.raises(CloudError) as refusal:
-        LinkPart(1000).check(port(SwitchPort("sw0")))
-    assert str(refusal.value) == "tap0: the NIC wants the Open vSwitch sw0, and this node has none"
-    assert refusal.value.hint == "apt install openvswitch-switch, or correct the mode of the NIC"
-    assert LinkPart(1000).strays([]) == {}
 
 
 def test_a_tap_that_is_gone_is_down(connection: Connection) -> None:

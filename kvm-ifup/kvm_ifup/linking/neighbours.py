@@ -48,15 +48,16 @@ def stop_answering(connection: Connection, proxy: Proxy) -> None:
             raise
 
 
-def proxies(connection: Connection) -> list[Proxy]:
-    """All of ours."""
+def proxies(connection: Connection, address: Address | None = None) -> list[Proxy]:
+    """All of ours; only those for *address*."""
     found = []
-    for family in FAMILIES:
-        for body in connection.dump(_RTM_GETNEIGH, _NDMSG.pack(family, 0, 0, _NTF_PROXY, 0)):
+    for family in FAMILIES if address is None else (family_of(address),):
+        question = _NDMSG.pack(family, 0, 0, _NTF_PROXY, 0)
+        for body in connection.dump(_RTM_GETNEIGH, question, containing=address.packed if address is not None else b""):
             attributes = netlink.attributes(body, _NDMSG.size)
             if body[0] == family and attributes.get(_NDA_PROTOCOL) == bytes((PROTOCOL,)):
                 found.append(Proxy(address_of(attributes[_NDA_DST]), _NDMSG.unpack_from(body)[1]))
-    return found
+    return [each for each in found if address in (None, each.address)]
 
 
 def known(connection: Connection) -> set[tuple[Address, bytes, int]]:

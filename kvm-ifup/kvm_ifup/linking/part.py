@@ -11,6 +11,7 @@ from ganeti_cloud.netvalues import is_interface_name
 from kvm_ifup.linking import announcing, bridged, leaving, links, routed, switched
 from kvm_ifup.linking.failing import kernel
 from kvm_ifup.linking.links import Link
+from kvm_ifup.linking.routed import Way
 from kvm_ifup.port import BridgePort, Port, RoutedPort, SwitchPort
 
 # Below /proc/sys/net these stand for settings of all interfaces.
@@ -18,12 +19,16 @@ _NOT_TAPS = ("all", "default")
 
 
 class LinkPart:
-    """A :class:`kvm_ifup.steps.Part`; *rule_priority* is that of ip-rule(8) for routed taps."""
+    """A :class:`kvm_ifup.steps.Part`; *rule_priority* is that of ip-rule(8) for routed taps.
+
+    The uplinks that :meth:`check` has found for a port hold until the next check: a table of routes is long.
+    """
 
     name = "link"
 
     def __init__(self, rule_priority: int) -> None:
         self._priority = rule_priority
+        self._ways: tuple[Port, Sequence[Way]] | None = None
 
     def check(self, port: Port) -> None:
         """Raise RequestError or ConfigError when the tap cannot be connected as *port* says."""
@@ -39,7 +44,7 @@ class LinkPart:
                 case SwitchPort() as switch:
                     switched.check(connection, port, switch)
                 case RoutedPort() as route:
-                    routed.check(connection, port, route)
+                    self._ways = port, routed.check(connection, port, route)
 
     def make(self, port: Port) -> None:
         """Connect it; a routed tap gets its routes when it comes up, for the kernel takes them no sooner."""
@@ -51,7 +56,8 @@ class LinkPart:
                 case SwitchPort() as switch:
                     switched.make(connection, port, tap, switch)
                 case RoutedPort() as route:
-                    routed.make(connection, port, tap, route, self._priority)
+                    ways = self._ways_of(connection, port, route)
+                    routed.make(connection, port, tap, ways, route.mac, self._priority)
 
     def unmake(self, port: Port) -> None:
         """Disconnect it: nothing of it is left in bridges, switches and tables. Sysctls of an uplink stay."""
@@ -62,8 +68,10 @@ class LinkPart:
                 case SwitchPort() as switch:
                     switched.unmake(port.tap, switch)
                 case RoutedPort() as route:
-                    addresses = {address for address, _ in routed.addresses(port, route)}
-                    leaving.clear(connection, [port.tap], addresses)
+                    try:
+                        leaving.clear(connection, port.tap, routed.families(port, route))
+                    except RequestError:  # the table has lost its name
+                        leaving.sweep(connection, [port.tap])
                     routed.close(connection, port.tap)
 
     def problems(self, ports: Sequence[Port]) -> dict[str, str]:
@@ -90,7 +98,7 @@ class LinkPart:
     def sweep(self, taps: Sequence[str]) -> None:
         """Take away what :meth:`strays` finds of *taps*."""
         with kernel("taking away what taps have left") as connection:
-            leaving.clear(connection, taps, None)
+            leaving.sweep(connection, taps)
         if switched.is_there():
             switched.sweep([tap for tap in switched.ours() if tap in taps])
 
@@ -100,7 +108,7 @@ class LinkPart:
             tap = _tap(connection, port)
             try:
                 if isinstance(port.connection, RoutedPort):
-                    routed.open_(connection, port, tap, port.connection)
+                    routed.open_(connection, port, tap, self._ways_of(connection, port, port.connection))
                 else:
                     links.switch(connection, tap.number, is_up=True)
             except BaseException:
@@ -118,10 +126,15 @@ class LinkPart:
         if not isinstance(port.connection, RoutedPort):
             return
         with kernel(f"{port.tap}: announcing its addresses") as connection:
-            for way in routed.ways(routed.Uplinks(connection), port, port.connection):
+            for way in self._ways_of(connection, port, port.connection):
                 uplink = links.at(connection, way.uplink)
                 if uplink.mac:
                     announcing.send(uplink.name, announcing.announcement(way.address, uplink.mac))
+
+    def _ways_of(self, connection: Connection, port: Port, route: RoutedPort) -> Sequence[Way]:
+        if self._ways is None or self._ways[0] != port:
+            self._ways = port, routed.ways(routed.Uplinks(connection), port, route)
+        return self._ways[1]
 
 
 class _Look:

@@ -8,7 +8,7 @@ kernel. So the node needs no address to ask from, and the guest has nobody to an
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ganeti_cloud.errors import CloudError, ConfigError, RequestError
@@ -44,6 +44,12 @@ def addresses(port: Port, routed: RoutedPort) -> Iterator[tuple[Address, Address
         yield port.ip6, routed.gateway6
 
 
+def families(port: Port, routed: RoutedPort) -> list[tuple[int, int, Address]]:
+    """The number of the family, that of the table, and the address, for each. Raises RequestError without a table."""
+    table = tables.number(routed.table)
+    return [(family_of(address), table, address) for address, _ in addresses(port, routed)]
+
+
 class Uplinks:
     """The interfaces by which tables lead out, each looked up once."""
 
@@ -74,8 +80,8 @@ def ways(uplinks: Uplinks, port: Port, routed: RoutedPort) -> list[Way]:
     return found
 
 
-def check(connection: Connection, port: Port, routed: RoutedPort) -> None:
-    """Raise CloudError when the node cannot route to the guest, or already routes its address elsewhere."""
+def check(connection: Connection, port: Port, routed: RoutedPort) -> list[Way]:
+    """The ways to the guest. Raises CloudError when the node cannot route to it."""
     found = ways(Uplinks(connection), port, routed)
     if not found:
         raise RequestError(f"{port.tap}: a routed NIC without an address", hint="give the NIC an IP or an IPv6 network")
@@ -85,11 +91,11 @@ def check(connection: Connection, port: Port, routed: RoutedPort) -> None:
             f"{port.tap}: the node does not forward IPv6",
             hint="sysctl -w net.ipv6.conf.all.forwarding=1; accept_ra=2 on interfaces that listen to routers",
         )
+    return found
 
 
-def make(connection: Connection, port: Port, tap: Link, routed: RoutedPort, priority: int) -> None:
+def make(connection: Connection, port: Port, tap: Link, found: Sequence[Way], mac: bytes, priority: int) -> None:
     """Have all but what the kernel only takes when the tap is up (:func:`open_`)."""
-    found = ways(Uplinks(connection), port, routed)
     routes.remove_rules(connection, port.tap)
     for way in found:
         # The rules first, and at the end last: as long as one is there, there may be more.
@@ -98,7 +104,7 @@ def make(connection: Connection, port: Port, tap: Link, routed: RoutedPort, prio
             routes.add_backstop(connection, way.family, way.table)
     sysctls.apply(port.tap, sysctls.CLOSED, may_be_absent=True)
     links.join(connection, tap.number, 0)
-    links.address(connection, tap.number, mac=routed.mac, mtu=port.mtu)
+    links.address(connection, tap.number, mac=mac, mtu=port.mtu)
     sysctls.apply(port.tap, _settings(port))
     for way in found:
         neighbours.answer_for(connection, Proxy(way.address, way.uplink))
@@ -106,17 +112,17 @@ def make(connection: Connection, port: Port, tap: Link, routed: RoutedPort, prio
         sysctls.apply(uplink, sysctls.UPLINK4 if way.address.version == 4 else sysctls.UPLINK6)
 
 
-def open_(connection: Connection, port: Port, tap: Link, routed: RoutedPort) -> None:
+def open_(connection: Connection, port: Port, tap: Link, found: Sequence[Way]) -> None:
     """Let packets pass: the tap up, routes to it, and what the kernel makes of them seen to be right."""
     links.switch(connection, tap.number, is_up=True)
-    for way in ways(Uplinks(connection), port, routed):
+    for way in found:
         neighbours.know(connection, way.address, port.mac, tap.number)
         if way.address.version == 6 and way.gateway is not None:
             neighbours.answer_for(connection, Proxy(way.gateway, tap.number))
         if not routes.add_route(connection, way.table, way.address, tap.number):
             raise RequestError(
-                f"{port.tap}: table {routed.table} has another route for {way.address}",
-                hint=f"another guest has that address: ip route show {way.address} table {routed.table}",
+                f"{port.tap}: table {way.table} has another route for {way.address}",
+                hint=f"another guest has that address: ip route show {way.address} table {way.table}",
             )
         _see(connection, port, tap, way)
 

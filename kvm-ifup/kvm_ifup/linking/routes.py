@@ -35,6 +35,9 @@ _LAST = 0xFFFFFFFF  # the metric after which there is none
 _HEADER = struct.Struct("=BBBBBBBBI")
 
 
+_OURS = netlink.attribute(_FRA_PROTOCOL, bytes((PROTOCOL,)))
+
+
 class Rule(NamedTuple):
     """Packets that come in by *tap* are for *table* to route."""
 
@@ -66,7 +69,7 @@ def remove_rules(connection: Connection, tap: str) -> None:
     """Have no rule of ours for *tap*."""
     for family in FAMILIES:
         body = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-        body += netlink.text(_FRA_IIFNAME, tap) + netlink.attribute(_FRA_PROTOCOL, bytes((PROTOCOL,)))
+        body += netlink.text(_FRA_IIFNAME, tap) + _OURS
         while _gone(connection, _RTM_DELRULE, body):
             pass
 
@@ -75,7 +78,8 @@ def rules(connection: Connection) -> list[Rule]:
     """All rules of ours."""
     found = []
     for family in FAMILIES:
-        for body in _dumped(connection, _RTM_GETRULE, _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+        question = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        for body in _dumped(connection, _RTM_GETRULE, question, _OURS):
             attributes = netlink.attributes(body, _HEADER.size)
             if attributes.get(_FRA_PROTOCOL) == bytes((PROTOCOL,)):
                 tap, table = netlink.as_text(attributes.get(_FRA_IIFNAME)), netlink.as_number(attributes[_FRA_TABLE])
@@ -83,12 +87,23 @@ def rules(connection: Connection) -> list[Rule]:
     return found
 
 
+def has_rule(connection: Connection, family: int, table: int, *, besides: str) -> bool:
+    """Whether another tap than *besides* has a rule of ours for *table*."""
+    question = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+    for body in _dumped(connection, _RTM_GETRULE, question, netlink.number(_FRA_TABLE, table)):
+        attributes = netlink.attributes(body, _HEADER.size)
+        is_ours = attributes.get(_FRA_PROTOCOL) == bytes((PROTOCOL,))
+        if is_ours and netlink.as_text(attributes.get(_FRA_IIFNAME)) != besides:
+            return True
+    return False
+
+
 def add_route(connection: Connection, table: int, address: Address, link: int) -> bool:
     """Have the route to the guest *address*; false when the table has another one for it, which stays."""
     try:
         connection.change(_RTM_NEWROUTE, _guest_route(table, address, link), _NLM_F_CREATE | _NLM_F_EXCL)
     except FileExistsError:
-        return Route(table, address, link) in routes(connection, family_of(address), table)
+        return Route(table, address, link) in routes(connection, family_of(address), table, address)
     return True
 
 
@@ -112,17 +127,18 @@ def remove(connection: Connection, family: int, route: Route) -> None:
         _gone(connection, _RTM_DELROUTE, _guest_route(route.table, route.address, route.link))
 
 
-def routes(connection: Connection, family: int, table: int = 0) -> list[Route]:
-    """All routes of ours, those of one *table* or of all."""
+def routes(connection: Connection, family: int, table: int = 0, address: Address | None = None) -> list[Route]:
+    """All routes of ours, those of one *table* or of all; only those to the guest *address*."""
     body = _HEADER.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0)
     body += netlink.number(_RTA_TABLE, table) if table else b""
     found = []
-    for answer in _dumped(connection, _RTM_GETROUTE, body):
+    for answer in _dumped(connection, _RTM_GETROUTE, body, address.packed if address is not None else b""):
         if answer[5] == PROTOCOL:
             attributes = netlink.attributes(answer, _HEADER.size)
-            address = address_of(attributes.get(_RTA_DST)) if answer[1] else None
-            link = netlink.as_number(attributes.get(_RTA_OIF)) if address is not None else 0
-            found.append(Route(netlink.as_number(attributes[_RTA_TABLE]), address, link))
+            guest = address_of(attributes.get(_RTA_DST)) if answer[1] else None
+            link = netlink.as_number(attributes.get(_RTA_OIF)) if guest is not None else 0
+            if address is None or guest == address:
+                found.append(Route(netlink.as_number(attributes[_RTA_TABLE]), guest, link))
     return found
 
 
@@ -163,7 +179,7 @@ def _rule(rule: Rule) -> bytes:
             netlink.text(_FRA_IIFNAME, rule.tap),
             netlink.number(_FRA_PRIORITY, rule.priority),
             netlink.number(_FRA_TABLE, rule.table),
-            netlink.attribute(_FRA_PROTOCOL, bytes((PROTOCOL,))),
+            _OURS,
         )
     )
 
@@ -180,10 +196,10 @@ def _backstop(family: int, table: int) -> bytes:
     return _HEADER.pack(*header) + netlink.number(_RTA_PRIORITY, _LAST) + netlink.number(_RTA_TABLE, table)
 
 
-def _dumped(connection: Connection, kind: int, body: bytes) -> list[bytes]:
-    """All answers; none for a table that nothing has been put into, or a family that the kernel has not."""
+def _dumped(connection: Connection, kind: int, body: bytes, containing: bytes = b"") -> list[bytes]:
+    """The answers; none for a table that nothing has been put into, or a family that the kernel has not."""
     try:
-        return connection.dump(kind, body)
+        return connection.dump(kind, body, containing=containing)
     except OSError as err:
         if err.errno in (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
             return []

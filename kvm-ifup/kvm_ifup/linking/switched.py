@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ganeti_cloud.errors import CommandError, RequestError
 from ganeti_cloud.netlink import Connection
-from ganeti_cloud.process import BASE_ENV, run
+from ganeti_cloud.process import run
 from kvm_ifup.linking import links, sysctls
 from kvm_ifup.linking.bridged import check_mtu, tap_mac
 from kvm_ifup.linking.links import Link
 from kvm_ifup.port import Port, SwitchPort
 
-PROGRAM = "ovs-vsctl"
+FOLDER = "/run/openvswitch"
 _MARK = "ganeti-cloud"  # in external_ids, which are for others than Open vSwitch (ovs-vswitchd.conf.db(5))
 
 # How long ovs-vsctl waits for the switch, and how long we wait for it.
@@ -26,16 +26,16 @@ _HINT = "systemctl status openvswitch-switch"
 
 
 def is_there() -> bool:
-    """Whether this node has Open vSwitch at all."""
-    return shutil.which(PROGRAM, path=BASE_ENV["PATH"]) is not None
+    """Whether Open vSwitch runs on this node. While it does not, its ports forward nothing."""
+    return os.path.exists(_database())
 
 
 def check(connection: Connection, port: Port, switch: SwitchPort) -> None:
     """Raise CloudError unless there is such a switch."""
     if not is_there():
         raise RequestError(
-            f"{port.tap}: the NIC wants the Open vSwitch {switch.bridge}, and this node has none",
-            hint="apt install openvswitch-switch, or correct the mode of the NIC",
+            f"{port.tap}: the NIC wants the Open vSwitch {switch.bridge}, and none runs on this node",
+            hint="apt install openvswitch-switch and start it, or correct the mode of the NIC",
         )
     try:
         _vsctl("br-exists", switch.bridge)
@@ -127,4 +127,10 @@ def _settings(port: Port, wanted: SwitchPort) -> list[str]:
 
 
 def _vsctl(*arguments: str) -> str:
-    return run([PROGRAM, f"--timeout={_WAIT_S}", *arguments], timeout_s=_LIMIT_S, hint=_HINT)
+    argv = ["ovs-vsctl", f"--db=unix:{_database()}", f"--timeout={_WAIT_S}", *arguments]
+    return run(argv, timeout_s=_LIMIT_S, hint=_HINT)
+
+
+def _database() -> str:
+    """The socket of the database: where Debian's packages have it."""
+    return f"{FOLDER}/db.sock"
