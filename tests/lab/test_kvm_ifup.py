@@ -204,7 +204,7 @@ def test_a_guest_is_told_its_addresses_and_is_filtered_wherever_it_goes(guest: G
 
     # It moves, and is found where it is now; where it was there is nothing of it.
     before = guest.node
-    guest.gnt("migrate", "-f")
+    guest.gnt("migrate", "-f", "-n", guest.lab.node(2).hostname)
     assert reached(guest, addresses, CONVERGED_S)
     assert guest.node.name != before.name
     assert (guest.row["up"], guest.row["problems"], left(before)) == (True, [], [])

@@ -8,7 +8,6 @@ import stat
 from pathlib import Path
 
 from ganeti_cloud.errors import CloudError
-from ganeti_cloud.process import run
 from kvm_ifup.port import BridgePort, Port, SwitchPort
 
 UP_FOLDER = "/etc/ganeti/ifup-extra.d"
@@ -60,6 +59,9 @@ def _run(path: Path, port: Port, action: str) -> None:
         raise CloudError(
             f"{path}: not only root may write it, so it is not run as root", hint=f"chown root {path}; chmod 755 {path}"
         )
+    # Imported here: most nodes have no scripts, and it costs as much as all of this.
+    from ganeti_cloud.process import run
+
     run(
         [str(path)],
         timeout_s=_SCRIPT_S,
