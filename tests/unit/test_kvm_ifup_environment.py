@@ -196,6 +196,12 @@ def test_what_has_to_be_there(name: str, value: str | None) -> None:
     assert str(raised.value) == f"there is no {name} in the environment"
 
 
+def test_a_name_has_up_to_255_characters() -> None:
+    assert environment.read(BRIDGED | {"NETWORK_NAME": "x" * 255}).network_name == "x" * 255
+    with pytest.raises(RequestError, match="^NETWORK_NAME="):
+        environment.read(BRIDGED | {"NETWORK_NAME": "x" * 256})
+
+
 def test_a_bridge_that_is_not_the_link_is_refused() -> None:
     with pytest.raises(RequestError, match="^BRIDGE='br-wan' is not LINK, 'br-lan'$"):
         environment.read(BRIDGED | {"BRIDGE": "br-wan"})
