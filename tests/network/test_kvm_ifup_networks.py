@@ -18,6 +18,8 @@ import pytest
 from ganeti_cloud.errors import CommandError
 from lab.rooms import Program, cable, room, wait_for
 from tests.unit import network_examples
+from tests.unit.kvm_ifup_nic import settings
+from tests.unit.test_kvm_ifup_deciding_examples import told
 
 BRIDGE = "A bridge on a VLAN: isolated networks, or one network"
 TOOLS = ["networkd", "netplan", "ifupdown"]
@@ -126,6 +128,39 @@ def test_routed(stack: ExitStack, tmp_path: Path, tool: str) -> None:
     assert node.misread() == []
     proxy = ["cat", "/proc/sys/net/ipv6/conf/eth1.100/proxy_ndp"]
     wait_for("answers for neighbours", lambda: node.room.run(proxy) == "1\n")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_guest_of_the_example_is_reached_from_outside(stack: ExitStack, tmp_path: Path, tool: str) -> None:
+    node = Node(stack, tmp_path, "eth0", "eth1", "eth1.100")
+    node.elsewhere.ip(
+        "address add 198.51.100.1/24 dev end2",
+        "address add 2001:db8:5::1/64 dev end2 nodad",
+        "address add 203.0.113.1/24 dev end0",
+    )
+    node.room.ip("address add 203.0.113.9/24 dev eth0", "link set eth0 up", "route add default via 203.0.113.1")
+    node.put(network_examples.files("Routed"))
+    node.room.run(["sysctl", "-p", "/etc/sysctl.d/60-kvm-ifup.conf"])
+    node.room.run(["nft", "-f", "/etc/nftables.conf"])
+    node.configure("Routed", tool)
+    wait_for(f"the routes and rules of {tool}", lambda: is_routed(node))
+    port = told("Routed")
+    guest = stack.enter_context(room("guest", tmp_path))
+    cable(node.room, port.tap, guest, "eth0", port.mac.hex(":"))
+    guest.sysctl("ipv6.conf.eth0.accept_dad=0", "ipv6.conf.eth0.accept_ra=0")
+    guest.ip(
+        "link set eth0 up",
+        f"address add {port.ip}/24 dev eth0",
+        f"address add {port.ip6}/64 dev eth0 nodad",
+    )
+    linking = pytest.importorskip("kvm_ifup.linking.part")
+    link = linking.LinkPart(settings().rule_priority)
+    with node.room.network():
+        link.check(port)
+        link.make(port)
+        link.up(port)
+    for address in (port.ip, port.ip6):
+        node.elsewhere.run(["ping", "-n", "-q", "-c", "1", "-W", "2", str(address)])
 
 
 @pytest.mark.parametrize("tool", ["networkd", "netplan"])

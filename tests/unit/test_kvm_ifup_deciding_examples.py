@@ -43,6 +43,7 @@ def test_routed() -> None:
 
 def test_isolated() -> None:
     found = told("A bridge on a VLAN: isolated networks, or one network")
+    assert isinstance(found.connection, BridgePort)
     assert (found.connection, found.isolation) == (BridgePort("prv0"), Isolation(b"\xff\xff\xf0\0\0\0"))
     assert found.binding is not None
 
@@ -56,4 +57,5 @@ def test_isolated() -> None:
 )
 def test_vlans(heading: str, connection: BridgePort | SwitchPort) -> None:
     found = told(heading)
-    assert (found.connection, found.isolation) == (connection, None)
+    # Named tuples are equal by what they hold alone.
+    assert (type(found.connection), found.connection, found.isolation) == (type(connection), connection, None)

@@ -63,6 +63,18 @@ def test_both_families_tags_and_what_newer_ganeti_says() -> None:
     assert (nic.tags, nic.action, nic.migration_phase) == (("t1", "t2"), "up", "pre")
 
 
+def test_a_variable_that_is_not_ganetis_makes_no_network() -> None:
+    assert environment.read(PLAIN | {"NETWORK_MANAGER": "yes", "NETWORK_TAGS": ""}).network is None
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in BRIDGED if name.startswith("NETWORK_") and name != "NETWORK_NAME")
+)
+def test_a_network_has_a_name(name: str) -> None:
+    with pytest.raises(RequestError, match="^there is no NETWORK_NAME in the environment$"):
+        environment.read(PLAIN | {name: BRIDGED[name]})
+
+
 def test_an_address_may_be_of_ipv6() -> None:
     assert environment.read(PLAIN | {"IP": "2001:db8::7"}).ip == IPv6Address("2001:db8::7")
 
@@ -89,7 +101,17 @@ def test_other_vlans_are_refused(text: str) -> None:
         environment.read(PLAIN | {"VLAN": text})
 
 
-@pytest.mark.parametrize(("text", "table"), [("100", "100"), ("0100", "100"), ("public-1", "public-1"), ("254", "254")])
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("7", "7"),
+        ("100", "100"),
+        ("0100", "100"),
+        ("public-1", "public-1"),
+        ("254", "254"),
+        ("4294967295", "4294967295"),
+    ],
+)
 def test_a_routed_nic_names_a_table(text: str, table: str) -> None:
     assert environment.read(ROUTED | {"LINK": text}).link == table
 
@@ -172,6 +194,12 @@ def test_what_has_to_be_there(name: str, value: str | None) -> None:
     with pytest.raises(RequestError) as raised:
         environment.read({key: text for key, text in environ.items() if text is not None})
     assert str(raised.value) == f"there is no {name} in the environment"
+
+
+def test_a_name_has_up_to_255_characters() -> None:
+    assert environment.read(BRIDGED | {"NETWORK_NAME": "x" * 255}).network_name == "x" * 255
+    with pytest.raises(RequestError, match="^NETWORK_NAME="):
+        environment.read(BRIDGED | {"NETWORK_NAME": "x" * 256})
 
 
 def test_a_bridge_that_is_not_the_link_is_refused() -> None:

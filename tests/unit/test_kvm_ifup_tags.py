@@ -12,7 +12,7 @@ UUID = BRIDGED["INTERFACE_UUID"]
 REMOVE = "gnt-instance remove-tags"
 
 
-@pytest.mark.parametrize("which", ["0", "eth0", UUID])
+@pytest.mark.parametrize("which", ["0", "eth0", UUID, UUID.upper()])
 def test_a_profile_by_index_name_or_uuid(which: str) -> None:
     assert port(BRIDGED, TAGS=f"web synnefo:network:{which}:protected").profile == "protected"
 

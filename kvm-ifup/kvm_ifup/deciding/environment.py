@@ -101,8 +101,20 @@ def _mode(text: str) -> str:
     return readers.one_of(*MODES)(text)
 
 
+_OF_NETWORKS = (
+    "NETWORK_NAME",
+    "NETWORK_UUID",
+    "NETWORK_TAGS",
+    "NETWORK_SUBNET",
+    "NETWORK_GATEWAY",
+    "NETWORK_SUBNET6",
+    "NETWORK_GATEWAY6",
+    "NETWORK_MAC_PREFIX",
+)
+
+
 def _network(said: _Said) -> Network | None:
-    if not said.has("NETWORK_"):
+    if not any(said.has(name) for name in _OF_NETWORKS):
         return None
     return Network(
         name=said.needed("NETWORK_NAME", readers.name),
@@ -122,9 +134,9 @@ class _Said:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
-    def has(self, beginning: str) -> bool:
-        """Whether there is a variable whose name begins so."""
-        return any(value and name.startswith(beginning) for name, value in self._environ.items())
+    def has(self, name: str) -> bool:
+        """Whether the variable *name* says something."""
+        return bool(self._environ.get(name))
 
     def needed(self, name: str, read: Callable[[str], T]) -> T:
         """The value of the variable *name*."""

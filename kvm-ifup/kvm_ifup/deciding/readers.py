@@ -37,7 +37,7 @@ def table(text: str) -> str:
 
 
 def _is_word(text: str) -> bool:
-    return 0 < len(text) <= 64 and text[0] in _ALPHANUMERIC and _WORD.issuperset(text)
+    return len(text) <= 64 and text[0] in _ALPHANUMERIC and _WORD.issuperset(text)
 
 
 def name(text: str) -> str:

@@ -147,7 +147,7 @@ def _with(prefix: str, tags: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _is(nic: Nic, which: str) -> bool:
     """Whether *which* of a tag is *nic*: its index, its UUID or its name."""
-    return which in (str(nic.nic_index), nic.uuid or None, nic.name or None)
+    return which in (str(nic.nic_index), nic.name) or which.lower() == nic.uuid
 
 
 def _only(whose: str, found: dict[str, T], default: T) -> T:
