@@ -88,6 +88,14 @@ def carries(ip_protocol: int) -> bytes:
     return _meta(_L4PROTO) + _compared(_EQUAL, bytes([ip_protocol]))
 
 
+def known() -> bytes:
+    """The kernel can tell what IP carries: its header is whole, and so are all extensions in front of that.
+
+    No packet has the reserved protocol 255; without one the comparison fails. A receiver might see another packet.
+    """
+    return _meta(_L4PROTO) + _compared(_DIFFERENT, b"\xff")
+
+
 def has(base: int, offset: int, value: bytes) -> bytes:
     """The packet has *value* there."""
     return _payload(base, offset, len(value)) + _compared(_EQUAL, value)

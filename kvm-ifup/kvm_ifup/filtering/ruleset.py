@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The rules that are the same for all taps, in the language of nft(8).
 
-``from-guest`` refuses what no guest may send and comes back for the rest; ``to-guest`` accepts what every guest gets
-and comes back for the rest, which the chain of its profile decides. Each reason for a drop has a chain and a counter.
+``from-guest-…`` refuse what no guest may send and come back for the rest; ``to-guest`` and ``always`` accept what every
+guest gets and come back for the rest. Each profile has a chain, and each reason for a drop has one and a counter.
 """
 
 from __future__ import annotations
@@ -46,21 +46,9 @@ _FROM_GUEST = {
         "@nh,192,32 != 0xffffffff return",
         "goto drop-arp",
     ),
-    # Servers and relays by both ports: a client looks at its own port alone. No packet has the reserved protocol 255;
-    # where the kernel cannot tell the protocol, the comparison fails, and a receiver might see another packet.
-    "from-guest4": (
-        "udp sport 67 goto drop-dhcp",
-        "udp dport 68 goto drop-dhcp",
-        "meta l4proto != 255 return",
-        "goto drop-malformed",
-    ),
-    "from-guest6": (
-        "udp sport 547 goto drop-dhcp",
-        "udp dport 546 goto drop-dhcp",
-        "meta l4proto icmpv6 goto from-guest-icmp6",
-        "meta l4proto != 255 return",
-        "goto drop-malformed",
-    ),
+    # Servers and relays by both ports: a client looks at its own port alone.
+    "from-guest4-udp": ("@th,0,16 67 goto drop-dhcp", "@th,16,16 68 goto drop-dhcp"),
+    "from-guest6-udp": ("@th,0,16 547 goto drop-dhcp", "@th,16,16 546 goto drop-dhcp"),
     # Advertisements and redirections are routers'. A later part of a fragmented packet has no type, and whoever puts
     # neighbour discovery together from parts throws it away (RFC 6980); its first part is refused below. What is left
     # of it has the forms of RFC 4861: on this link, without extension headers, with no option or one. 14 is the nonce
@@ -81,17 +69,19 @@ _FROM_GUEST = {
     ),
     "unspecified4": (
         "ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 return",
-        "goto drop-ipv4",
+        "meta l4proto != 255 goto drop-ipv4",
+        "goto drop-malformed",
     ),
     # Detection of duplicates, solicitation of routers, reports of listeners (RFC 4862, 4861, 3590).
     "unspecified6": (
         "ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, mld-listener-done,"
         " mld2-listener-report } return",
-        "goto drop-ipv6",
+        "meta l4proto != 255 goto drop-ipv6",
+        "goto drop-malformed",
     ),
 }
 _TO_GUEST = {
-    # Of guests these cannot be; see above. Before isolation, because nfdhcpd answers in the tap's own name.
+    # Of guests these cannot be; see above.
     "to-guest": (
         "meta protocol ip udp sport 67 udp dport 68 accept",
         "meta protocol ip6 udp sport 547 udp dport 546 accept",
@@ -133,10 +123,10 @@ def version(settings: FilterSettings) -> str:
 
 def _chains(settings: FilterSettings) -> dict[str, tuple[str, ...]]:
     chains: dict[str, tuple[str, ...]] = {f"drop-{reason}": (f"counter name drop-{reason} drop",) for reason in REASONS}
-    more = "".join(f", {ethertype:#06x} : return" for ethertype in sorted(set(settings.ethertypes) - _KNOWN))
-    chains["from-guest"] = (
-        "meta protocol vmap { ip : goto from-guest4, ip6 : goto from-guest6, arp : goto from-guest-arp,"
-        f" 0x8035 : goto from-guest-rarp{more} }}",
+    allowed = sorted(set(settings.ethertypes) - _KNOWN)
+    chains["from-guest-others"] = (
+        "meta protocol 0x8035 goto from-guest-rarp",
+        *(f"meta protocol {ethertype:#06x} return" for ethertype in allowed),
         "goto drop-ethertype",
     )
     chains |= _FROM_GUEST | _TO_GUEST
@@ -154,7 +144,7 @@ def _profile(profile: Profile, mark: int) -> tuple[str, ...]:
         return ("accept",)
     answers = f"meta mark & {mark:#x} == {mark:#x} accept"
     rules = [f"{match} accept" for allowance in profile.allowances for match in _matches(allowance)]
-    return (answers, "jump always", *rules, "goto drop-profile")
+    return (answers, "jump to-guest", "jump always", *rules, "goto drop-profile")
 
 
 def _matches(allowance: Allowance) -> list[str]:

@@ -17,17 +17,17 @@ from kvm_ifup.filtering.netlink import Message
 from kvm_ifup.port import Port, RoutedPort
 
 _IN, _OUT = "in", "out"
-# All that jump to a chain are before it, so that they can be removed in this order.
-KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp")
+# All that go to a chain are before it, so that they can be removed in this order.
+KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent")
 HOOKS = {_IN: nf.INGRESS, _OUT: nf.EGRESS}
 
 _IP4, _ARP, _RARP, _TAG, _IP6, _SERVICE_TAG = 0x0800, 0x0806, 0x8035, 0x8100, 0x86DD, 0x88A8  # if_ether.h
-_ICMPV6 = 58
+_UDP, _ICMPV6 = 17, 58
 _SOLICITATION, _ADVERTISEMENT, _ROUTER_SOLICITATION = b"\x87", b"\x88", b"\x85"  # RFC 4861, 4
 _SOURCE_LINK, _TARGET_LINK = b"\x01\x01", b"\x02\x01"  # options with one MAC; RFC 4861, 4.6.1
 
 _SOURCE, _TYPE, _VLAN = 6, 12, 14  # in an Ethernet header
-_SENDER_MAC, _SENDER_IP, _TARGET_IP = 8, 14, 24  # RFC 826
+_OPERATION, _SENDER_MAC, _SENDER_IP, _TARGET_IP = 6, 8, 14, 24  # RFC 826
 _SOURCE4, _SOURCE6 = 12, 8
 _TARGET6 = 8  # in a neighbour's solicitation or advertisement
 
@@ -58,12 +58,15 @@ def _made(port: Port) -> Iterator[Message]:
     for kind in KINDS:
         yield nf.chain(names[kind], hook=HOOKS.get(kind), device=port.tap)
         yield nf.flush(names[kind])
+    passed = nf.accept() if port.rates.sent is None else nf.goto(names["sent"])
     yield from _vlans(port, names["vlan"])
-    yield from _ip4(port, names["ip4"])
+    yield from _ip4(port, names["ip4"], passed)
     yield from _neighbours(port, names["nd"])
-    yield from _ip6(port, names["ip6"], names["nd"])
-    yield from _arp(port, names["arp"])
-    yield from _from_guest(port, names)
+    yield from _ip6(port, names["ip6"], names["nd"], passed)
+    yield from _arp(port, names["arp"], passed)
+    yield from _limited(names["sent"], port.rates.sent, "drop-sent")
+    yield nf.rule(names["sent"], nf.accept())
+    yield from _from_guest(port, names, passed)
     yield from _to_guest(port, names[_OUT])
 
 
@@ -73,28 +76,31 @@ def unmade(tap: str) -> list[Message]:
     return [*map(nf.flush, names), *map(nf.without, names)]
 
 
-def _from_guest(port: Port, names: dict[str, str]) -> Iterator[Message]:
+def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Message]:
+    """In the order of how often it comes: each rule that a packet meets takes some nanoseconds."""
     name = names[_IN]
     if not port.macspoof:
         yield nf.rule(name, nf.lacks(LINK, _SOURCE, port.mac), nf.goto("drop-mac"))
+    chains = {_IP4: "ip4", _IP6: "ip6", _ARP: "arp"}
+    for ethertype, kind in chains.items():
+        yield nf.rule(name, nf.has(LINK, _TYPE, ethertype.to_bytes(2, "big")), nf.goto(names[kind]))
     tagged = nf.jump(names["vlan"]) if _trunk(port) else nf.goto("drop-vlan")
     yield nf.rule(name, nf.has(LINK, _TYPE, _TAG.to_bytes(2, "big")), tagged)
     yield nf.rule(name, nf.has(LINK, _TYPE, _SERVICE_TAG.to_bytes(2, "big")), nf.goto("drop-vlan"))
-    yield nf.rule(name, nf.jump("from-guest"))
-    yield nf.rule(name, nf.protocol(_IP4), nf.jump(names["ip4"]))
-    yield nf.rule(name, nf.protocol(_IP6), nf.jump(names["ip6"]))
-    yield nf.rule(name, nf.protocol(_ARP), nf.jump(names["arp"]))
+    for ethertype, kind in chains.items() if _trunk(port) else ():
+        yield nf.rule(name, nf.protocol(ethertype), nf.goto(names[kind]))
+    yield nf.rule(name, nf.jump("from-guest-others"))
     if not port.macspoof:
         yield nf.rule(name, nf.protocol(_RARP), nf.lacks(NETWORK, _SENDER_MAC, port.mac), nf.goto("drop-arp"))
-    yield from _limited(name, port.rates.sent, "drop-sent")
-    yield nf.rule(name, nf.accept())
+    yield nf.rule(name, passed)
 
 
 def _to_guest(port: Port, name: str) -> Iterator[Message]:
-    yield nf.rule(name, nf.jump("to-guest"))
     if port.isolation is not None:
         mask = port.isolation.mask
         own = bytes(byte & bits for byte, bits in zip(port.mac, mask, strict=True))
+        # nfdhcpd answers in the tap's own name.
+        yield nf.rule(name, nf.jump("to-guest"))
         yield nf.rule(name, nf.masked(LINK, _SOURCE, mask, own, equal=False), nf.goto("drop-isolation"))
     yield from _limited(name, port.rates.received, "drop-received")
     yield nf.rule(name, nf.goto(f"profile-{port.profile}"))
@@ -118,22 +124,29 @@ def _vlans(port: Port, name: str) -> Iterator[Message]:
     yield nf.rule(name, nf.goto("drop-vlan"))
 
 
-def _ip4(port: Port, name: str) -> Iterator[Message]:
+def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
     networks = port.sources.networks4
-    if networks is None:
-        return
-    yield from _each(name, networks, NETWORK, _SOURCE4)
-    yield nf.rule(name, nf.goto("unspecified4" if networks else "drop-ipv4"))
+    yield nf.rule(name, nf.carries(_UDP), nf.jump("from-guest4-udp"))
+    yield from _each(name, networks, NETWORK, _SOURCE4, nf.known() + passed)
+    if networks:
+        yield nf.rule(name, nf.jump("unspecified4"))
+        yield nf.rule(name, passed)
+    yield nf.rule(name, nf.known(), nf.goto("drop-ipv4"))
+    yield nf.rule(name, nf.goto("drop-malformed"))
 
 
-def _ip6(port: Port, name: str, neighbours: str) -> Iterator[Message]:
-    discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
-    yield nf.rule(name, nf.carries(_ICMPV6), discovery, nf.jump(neighbours))
+def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Message]:
     networks = port.sources.networks6
-    if networks is None:
-        return
-    yield from _each(name, networks, NETWORK, _SOURCE6)
-    yield nf.rule(name, nf.goto("unspecified6" if networks else "drop-ipv6"))
+    yield nf.rule(name, nf.carries(_UDP), nf.jump("from-guest6-udp"))
+    discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
+    yield nf.rule(name, nf.carries(_ICMPV6), nf.jump("from-guest-icmp6"))
+    yield nf.rule(name, nf.carries(_ICMPV6), discovery, nf.jump(neighbours))
+    yield from _each(name, networks, NETWORK, _SOURCE6, nf.known() + passed)
+    if networks:
+        yield nf.rule(name, nf.jump("unspecified6"))
+        yield nf.rule(name, passed)
+    yield nf.rule(name, nf.known(), nf.goto("drop-ipv6"))
+    yield nf.rule(name, nf.goto("drop-malformed"))
 
 
 def _neighbours(port: Port, name: str) -> Iterator[Message]:
@@ -153,28 +166,29 @@ def _neighbours(port: Port, name: str) -> Iterator[Message]:
     # Without a source it is the detection of duplicates (RFC 4862, 5.4): by that a guest could keep another from its
     # address.
     yield nf.rule(name, nf.has(TRANSPORT, 0, _SOLICITATION), nf.lacks(NETWORK, _SOURCE6, bytes(16)), nf.back())
-    yield from _each(name, networks, TRANSPORT, _TARGET6)
+    yield from _each(name, networks, TRANSPORT, _TARGET6, nf.back())
     yield nf.rule(name, nf.goto("drop-neighbour"))
 
 
-def _arp(port: Port, name: str) -> Iterator[Message]:
+def _arp(port: Port, name: str, passed: bytes) -> Iterator[Message]:
+    yield nf.rule(name, nf.jump("from-guest-arp"))
     if not port.macspoof:
         yield nf.rule(name, nf.lacks(NETWORK, _SENDER_MAC, port.mac), nf.goto("drop-arp"))
     networks = port.sources.networks4
-    if networks is None:
-        return
-    yield from _each(name, networks, NETWORK, _SENDER_IP)
+    yield from _each(name, networks, NETWORK, _SENDER_IP, passed)
     # A probe (RFC 5227, 2.1.1): for others' addresses it would be as good as a claim.
     yield nf.rule(name, nf.lacks(NETWORK, _SENDER_IP, bytes(4)), nf.goto("drop-arp"))
-    yield nf.rule(name, nf.lacks(NETWORK, 6, b"\0\1"), nf.goto("drop-arp"))
-    yield from _each(name, networks, NETWORK, _TARGET_IP)
+    yield nf.rule(name, nf.lacks(NETWORK, _OPERATION, b"\0\1"), nf.goto("drop-arp"))
+    yield from _each(name, networks, NETWORK, _TARGET_IP, passed)
     yield nf.rule(name, nf.goto("drop-arp"))
 
 
-def _each(name: str, networks: _Networks, base: int, offset: int) -> Iterator[Message]:
+def _each(name: str, networks: _Networks | None, base: int, offset: int, verdict: bytes) -> Iterator[Message]:
+    """The *verdict* for what has an address of one of *networks* there; None is any."""
+    if networks is None:
+        yield nf.rule(name, verdict)
+        return
     for network in networks:
         address, mask = network.network_address.packed, network.netmask.packed
-        if any(mask):
-            yield nf.rule(name, nf.masked(base, offset, mask, address), nf.back())
-        else:
-            yield nf.rule(name, nf.back())
+        same = nf.masked(base, offset, mask, address) if any(mask) else b""
+        yield nf.rule(name, same + verdict)
