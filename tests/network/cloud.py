@@ -94,7 +94,8 @@ class Cloud:
         made = self.another(f"node{number}")
         cable(self.router, f"node{number}", made, UPLINK, f"52:54:00:00:01:{number:02x}")
         self.router.ip(f"link set node{number} master {LAN} up")
-        made.sysctl("ipv6.conf.all.forwarding=1", f"ipv6.conf.{UPLINK}.accept_dad=0")
+        made.sysctl("ipv4.ip_forward=1", "ipv6.conf.all.forwarding=1", "ipv6.conf.default.accept_dad=0")
+        made.sysctl(f"ipv6.conf.{UPLINK}.accept_dad=0")
         made.ip(
             "link add mgmt type bridge",
             "link set mgmt up",

@@ -147,7 +147,8 @@ def test_a_switch_that_is_not_there_is_refused(node: Node) -> None:
         node.check(bridged(0, SwitchPort("sw7")))
 
 
-def test_a_switch_that_does_not_answer_is_told_of(node: Node) -> None:
+def test_a_switch_that_does_not_answer_is_told_of(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switched, "_WAIT_S", 1)
     node.room.run(["ovs-appctl", "-t", "ovs-vswitchd", "exit"])
     with pytest.raises(CloudError, match=r"^ovs-vsctl .*: "):
         node.make(bridged(0, SWITCH))

@@ -150,27 +150,40 @@ def test_without_an_uplink_nothing_leaves_by_the_nodes_own_network(cloud: Cloud,
 
 
 def test_a_node_that_checks_sources_strictly_still_routes(cloud: Cloud, node: Node) -> None:
-    node.room.sysctl("ipv4.conf.all.rp_filter=1", f"ipv4.conf.{UPLINK}.rp_filter=2")
-    guest = cloud.guest(node, 0)
-    node.make(routed(0))
-    assert reaches(guest, GATEWAY)
+    node.room.sysctl("ipv4.conf.all.rp_filter=1")
+    guests = [cloud.guest(node, number) for number in range(2)]
+    for number in range(2):
+        node.make(routed(number))
+    assert reaches(guests[0], GATEWAY)
+    assert reaches(cloud.router, GUESTS[0][0])
+    assert reaches(guests[0], GUESTS[1][0])
 
 
-def test_a_family_without_an_address_is_closed(cloud: Cloud, node: Node) -> None:
+def test_a_guest_without_ipv6_does_not_even_reach_the_node_by_it(cloud: Cloud, node: Node) -> None:
     guests = [cloud.guest(node, number) for number in range(2)]
     node.make(routed(0)._replace(ip6=None))
-    node.make(routed(1)._replace(ip=None))
-    link_local = "fe80::67:61ff:fe6e:6574"
-    assert [reaches(guests[0], each, wait_s=0.3) for each in (GATEWAY, GATEWAY6, f"{link_local}%{LINK}")] == [
-        True,
-        False,
-        False,
-    ]
-    assert [reaches(guests[1], each, wait_s=0.3) for each in (GATEWAY, GATEWAY6, f"{link_local}%{LINK}")] == [
-        False,
-        True,
-        True,
-    ]
+    node.make(routed(1))
+    tap = f"fe80::67:61ff:fe6e:6574%{LINK}"
+    assert [reaches(guest, tap, wait_s=0.3) for guest in guests] == [False, True]
+    assert [reaches(guest, GATEWAY) for guest in guests] == [True, True]
+
+
+def test_what_a_guest_without_ipv4_sends_by_it_goes_nowhere(cloud: Cloud, node: Node) -> None:
+    guest = cloud.guest(node, 0)
+    port = routed(0)._replace(ip=None)
+    node.make(port)
+    outside = ip_address("192.0.2.77")
+    guest.ip(f"neigh replace {GATEWAY} lladdr {TAP_MAC.hex(':')} dev {LINK} nud permanent")
+    node.room.ip("link set mgmt arp off")
+    with ears_on(node.room, "mgmt") as ears:
+        assert not reaches(guest, outside, wait_s=0.2)
+        assert [frame for frame in heard(ears) if frame[30:34] == outside.packed] == []
+        # As it would be otherwise.
+        node.room.sysctl("ipv4.conf.tap0.forwarding=1")
+        assert not reaches(guest, outside, wait_s=0.2)
+        assert [frame for frame in heard(ears) if frame[30:34] == outside.packed] != []
+    assert reaches(guest, GATEWAY6)
+    assert node.problems(port) == {"tap0": "ipv4.conf.tap0.forwarding is 1 and not 0"}
 
 
 def test_everything_can_be_done_twice_and_leaves_nothing(cloud: Cloud, node: Node) -> None:
@@ -376,5 +389,7 @@ def test_what_is_told_to_neighbours_is_well_formed(cloud: Cloud, node: Node) -> 
 
 def test_the_mtu_of_the_network_is_the_taps(cloud: Cloud, node: Node) -> None:
     cloud.guest(node, 0)
+    with pytest.raises(CloudError, match=r"^tap0: an MTU of 1279 is too small for IPv6, which takes 1280$"):
+        node.check(routed(0)._replace(mtu=1279))
     node.make(routed(0)._replace(mtu=1400))
     assert " mtu 1400 " in node.room.run(["ip", "link", "show", "tap0"])

@@ -116,11 +116,6 @@ def test_settings_are_written_only_where_they_differ(connection: Connection) -> 
     assert sysctls.read("ipv4/conf/{}/forwarding", "tap1") is None
 
 
-@pytest.mark.parametrize(("read_all", "value"), [("0", "0"), ("1", "2"), ("2", "2")])
-def test_sources_are_checked_no_more_strictly_than_the_way_back_allows(read_all: str, value: str) -> None:
-    assert sysctls.reverse_path(read_all) == ("ipv4/conf/{}/rp_filter", value)
-
-
 def test_a_tap_that_is_gone_is_down(connection: Connection) -> None:
     LinkPart(1000).down("tap0")
     ip("link add tap0 type bridge", "link set tap0 up")

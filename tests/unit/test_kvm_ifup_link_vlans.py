@@ -78,6 +78,12 @@ def test_each_form_is_what_bridge_shows(form: str) -> None:
 
 def test_a_former_form_leaves_nothing() -> None:
     make(Vlans(5, (6, 7)))
+    make(None)
+    assert shown() == {1: ACCESS}
+    make(Vlans(5))
+    make(Vlans(None, (6,)))
+    assert shown() == {1: ACCESS, 6: []}
+    make(Vlans(5, (6, 7)))
     make(Vlans(8))
     assert shown() == {8: ACCESS}
     PART.unmake(port(BridgePort("br0", Vlans(8))))

@@ -19,6 +19,7 @@ from kvm_ifup.linking.neighbours import Proxy
 from kvm_ifup.linking.routes import Address, Route, Rule, family_of
 from kvm_ifup.port import Port, RoutedPort
 
+_LEAST_IPV6 = 1280  # RFC 8200, 5
 _NAMES = {int(socket.AF_INET): "IPv4", int(socket.AF_INET6): "IPv6"}
 
 
@@ -85,6 +86,11 @@ def check(connection: Connection, port: Port, routed: RoutedPort) -> list[Way]:
     found = ways(Uplinks(connection), port, routed)
     if not found:
         raise RequestError(f"{port.tap}: a routed NIC without an address", hint="give the NIC an IP or an IPv6 network")
+    if port.ip6 is not None and port.mtu is not None and port.mtu < _LEAST_IPV6:
+        raise RequestError(
+            f"{port.tap}: an MTU of {port.mtu} is too small for IPv6, which takes {_LEAST_IPV6}",
+            hint="raise the MTU of the network, or give it no IPv6",
+        )
     if port.ip6 is not None and sysctls.read("ipv6/conf/{}/forwarding", "all") != "1":
         # Not ours to set: with it, interfaces stop to listen to routers, and the node may lose its own route.
         raise ConfigError(
@@ -105,7 +111,7 @@ def make(connection: Connection, port: Port, tap: Link, found: Sequence[Way], ma
     sysctls.apply(port.tap, sysctls.CLOSED, may_be_absent=True)
     links.join(connection, tap.number, 0)
     links.address(connection, tap.number, mac=mac, mtu=port.mtu)
-    sysctls.apply(port.tap, _settings(port))
+    sysctls.apply(port.tap, _settings(port), may_be_absent=port.ip6 is None)
     for way in found:
         neighbours.answer_for(connection, Proxy(way.address, way.uplink))
         uplink = links.at(connection, way.uplink).name
@@ -145,19 +151,16 @@ def _see(connection: Connection, port: Port, tap: Link, way: Way) -> None:
     if routes.leads_to(connection, way.address, source=way.gateway, by=way.uplink) != tap.number:
         raise CloudError(
             f"{port.tap}: what comes in by {uplink} for {way.address} does not get to the tap",
-            hint=f"ip -{way.address.version} rule add iif {uplink} lookup {way.table}; rp_filter=2 on {uplink}",
+            hint=f"ip -{way.address.version} rule add iif {uplink} lookup {way.table}",
         )
 
 
 def _settings(port: Port) -> list[tuple[str, str]]:
     """What the tap's sysctls are to be: a family that the guest has no address of stays closed."""
-    settings: list[tuple[str, str]] = []
-    if port.ip is not None:
-        reverse_path = sysctls.reverse_path(sysctls.read("ipv4/conf/{}/rp_filter", "all") or "0")
-        settings += [reverse_path, *sysctls.ROUTED4]
-    if port.ip6 is not None:
-        settings += sysctls.ROUTED6
-    return settings
+    # rp_filter stays as it is: what is forwarded is checked by the way back from the interface that it leaves by, and
+    # from there the rules lead to the tap.
+    settings = [*(sysctls.CLOSED4 if port.ip is None else sysctls.ROUTED4)]
+    return settings + [*(sysctls.CLOSED6 if port.ip6 is None else sysctls.ROUTED6)]
 
 
 class Tables(NamedTuple):

@@ -8,11 +8,9 @@ from collections.abc import Iterable
 FOLDER = "/proc/sys/net"
 
 # Each name with {} in the place of the interface, and its value.
-CLOSED = (
-    ("ipv4/conf/{}/forwarding", "0"),
-    ("ipv4/conf/{}/proxy_arp", "0"),
-    ("ipv6/conf/{}/disable_ipv6", "1"),
-)
+CLOSED4 = (("ipv4/conf/{}/forwarding", "0"), ("ipv4/conf/{}/proxy_arp", "0"))
+CLOSED6 = (("ipv6/conf/{}/disable_ipv6", "1"),)
+CLOSED = CLOSED4 + CLOSED6
 """The node's own IP has nothing to do with the interface."""
 
 ROUTED4 = (
@@ -45,16 +43,6 @@ UPLINK4 = (("ipv4/conf/{}/forwarding", "1"), ("ipv4/neigh/{}/proxy_delay", "0"))
 UPLINK6 = (("ipv6/conf/{}/proxy_ndp", "1"), ("ipv6/neigh/{}/proxy_delay", "0"))
 
 Settings = Iterable[tuple[str, str]]
-
-
-def reverse_path(read_all: str) -> tuple[str, str]:
-    """How strictly sources are checked by the way back to them: not at all, unless the node has that *read_all*.
-
-    The kernel looks for the way back without the rules for taps, and does not find it. That the guest sends from its
-    own addresses is for the filter. The stricter of the interface's and of the setting for all holds, 2 (any way will
-    do, RFC 3704) before 1.
-    """
-    return "ipv4/conf/{}/rp_filter", "0" if read_all == "0" else "2"
 
 
 def apply(interface: str, settings: Settings, *, may_be_absent: bool = False) -> None:
