@@ -9,8 +9,8 @@ PACKETS ?= 10000000
 SHELL_SCRIPTS := .ci/run debian/ganeti-kvm-ifup.preinst debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago \
     kvm-ifup/completion/kvm-ifup nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
 
-# In tests of what a mistake in typing leads to, and a word of LVM.
-MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
+# In tests of what a mistake in typing leads to, a word of LVM, and one of ip-rule.
+MISSPELT_ON_PURPOSE := orgin,conectix,resizeable,iif
 
 # What a pipe's first program says counts, too.
 SHELL := /bin/bash
