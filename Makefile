@@ -10,7 +10,7 @@ SHELL_SCRIPTS := .ci/run debian/nfdhcpd.prerm extstorage/archipelago/completion/
     nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
 
 # In tests of what a mistake in typing leads to, and a word of LVM.
-MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
+MISSPELT_ON_PURPOSE := orgin,conectix,resizeable,iif
 
 # What a pipe's first program says counts, too.
 SHELL := /bin/bash

@@ -150,8 +150,8 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_profile_that_is_not_there_is_not_open() -> None:
-    with pytest.raises(RequestError, match="^there is no firewall profile 'opne'$") as raised:
-        settings.load("/nonexistent").profile("opne")
+    with pytest.raises(RequestError, match="^there is no firewall profile 'shut'$") as raised:
+        settings.load("/nonexistent").profile("shut")
     assert raised.value.hint.startswith("the profiles are protected, limited, unprotected;")
 
 
