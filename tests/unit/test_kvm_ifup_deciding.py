@@ -126,6 +126,13 @@ def test_an_address_of_ipv6_that_ganeti_assigned() -> None:
     assert (found.binding.ip6, found.binding.ip, found.binding.subnet) == (IPv6Address("fd00:77::7"), None, None)
 
 
+def test_an_address_of_ipv6_without_a_prefix() -> None:
+    found = port(BRIDGED, IP="fd00:77::7")
+    assert found.sources == sources(v4=[], v6=["fd00:77::7", LINK_LOCAL])
+    assert found.binding is not None
+    assert (found.binding.ip6, found.binding.subnet6) == (IPv6Address("fd00:77::7"), None)
+
+
 NONE: list[str] = []
 ANY = None
 
@@ -192,8 +199,8 @@ def test_every_binding_can_be_written(base: dict[str, str]) -> None:
         (ROUTED, {"IP": "10.78.0.255"}, ""),
         (
             BRIDGED,
-            {"NETWORK_SUBNET6": "fd00:77::/80"},
-            "network net1: fd00:77::/80 is too long for addresses that are made of MACs",
+            {"NETWORK_SUBNET6": "fd00:77::/65"},
+            "network net1: fd00:77::/65 is too long for addresses that are made of MACs",
         ),
         (BRIDGED, {"NETWORK_SUBNET6": "fd00:77::/80", "IP": "fd00:77::5"}, ""),
         (BRIDGED, {"NETWORK_SUBNET": ""}, "network net1 is served by nfdhcpd, and has no subnet to tell of"),

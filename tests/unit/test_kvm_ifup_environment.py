@@ -82,6 +82,7 @@ def test_an_address_may_be_of_ipv6() -> None:
 @pytest.mark.parametrize(
     ("text", "vlans"),
     [
+        ("1", Vlans(1)),
         ("10", Vlans(10)),
         (".10", Vlans(10)),
         (":10", Vlans(None, (10,))),
@@ -194,6 +195,10 @@ def test_what_has_to_be_there(name: str, value: str | None) -> None:
     with pytest.raises(RequestError) as raised:
         environment.read({key: text for key, text in environ.items() if text is not None})
     assert str(raised.value) == f"there is no {name} in the environment"
+
+
+def test_a_tag_may_be_as_long_as_ganeti_lets_it() -> None:
+    assert environment.read(BRIDGED | {"TAGS": "x" * 128}).tags == ("x" * 128,)
 
 
 def test_a_name_has_up_to_255_characters() -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from kvm_ifup import settings
 from kvm_ifup.deciding import allowance
 from kvm_ifup.profile import LIMITED, PROTECTED, UNPROTECTED
 from tests.unit import manual
-from tests.unit.test_man_pages import _default
+from tests.unit.test_man_pages import ERRORS, WORDLESS, _default, _words
 
 ROOT = Path(__file__).parents[2]
 PAGE = "kvm-ifup.toml.5"
@@ -148,8 +150,8 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_profile_that_is_not_there_is_not_open() -> None:
-    with pytest.raises(RequestError, match="^there is no firewall profile 'opne'$") as raised:
-        settings.load("/nonexistent").profile("opne")
+    with pytest.raises(RequestError, match="^there is no firewall profile 'shut'$") as raised:
+        settings.load("/nonexistent").profile("shut")
     assert raised.value.hint.startswith("the profiles are protected, limited, unprotected;")
 
 
@@ -199,3 +201,30 @@ def test_the_example_of_the_page_is_a_file() -> None:
     text = "\n".join(lines[lines.index("[filter]") : lines.index("]") + 1])
     site = settings.settings_of(config.parse(text, "x.toml", settings.OPTIONS, "x(5)"), "x.toml")
     assert (site.default_profile, len(site.profile("web").allowances)) == ("protected", 3)
+
+
+def sentences() -> Iterator[tuple[str, str]]:
+    """Where each error is raised, and a pattern of its words."""
+    package = ROOT / "kvm-ifup" / "kvm_ifup"
+    for path in [*sorted((package / "deciding").glob("*.py")), package / "settings.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            words = _words(node.args[0]) if node.args and node.func.id in {*ERRORS, "_wrong"} else []
+            if sum(character.isalpha() for word in words for character in word) > WORDLESS:
+                yield f"{path.name}:{node.lineno}", ".+".join(re.escape(word) for word in words)
+
+
+SENTENCES = dict(sentences())
+
+
+@pytest.mark.parametrize("where", SENTENCES)
+def test_every_refusal_has_an_entry_with_its_remedy(where: str) -> None:
+    tags = manual.read(PAGE)["ERRORS"].tags
+    assert [tag for tag in tags if re.fullmatch(SENTENCES[where], tag)] != [], SENTENCES[where]
+
+
+def test_no_refusal_is_described_that_there_is_not() -> None:
+    tags = [tag for tag in manual.read(PAGE)["ERRORS"].tags if not tag.startswith("FILE:")]
+    assert len(SENTENCES) >= 24
+    assert [tag for tag in tags if not any(re.fullmatch(each, tag) for each in SENTENCES.values())] == []

@@ -16,7 +16,7 @@ class Addresses(NamedTuple):
 
     ip: IPv4Address | None
     ip6: IPv6Address | None
-    is_made: bool
+    is_made: bool = False
     """*ip6* is what the guest makes of its prefix and its MAC, and not assigned by Ganeti."""
 
 
@@ -37,22 +37,22 @@ def addresses(nic: Nic) -> Addresses:
     ip = nic.ip if isinstance(nic.ip, IPv4Address) else None
     ip6 = nic.ip if isinstance(nic.ip, IPv6Address) else None
     if network is None:
-        return Addresses(ip, ip6, False)
+        return Addresses(ip, ip6)
     if ip is not None and network.subnet is not None:
         _refuse_outside(ip, network.subnet, network)
         if nic.mode != "routed" and _is_no_host(ip, network.subnet):
             raise _wrong(f"IP {ip} is none of a host in network {network.name}, {network.subnet}")
     if network.subnet6 is None:
-        return Addresses(ip, ip6, False)
+        return Addresses(ip, ip6)
     if ip6 is not None:
         _refuse_outside(ip6, network.subnet6, network)
-        return Addresses(ip, ip6, False)
+        return Addresses(ip, ip6)
     if network.subnet6.prefixlen > _LONGEST_FOR_EUI64:
         raise RequestError(
             f"network {network.name}: {network.subnet6} is too long for addresses that are made of MACs",
             hint="give the network a /64 (gnt-network modify --network6), or the NIC an IPv6 address",
         )
-    return Addresses(ip, eui64(network.subnet6, nic.mac), True)
+    return Addresses(ip, eui64(network.subnet6, nic.mac), is_made=True)
 
 
 def eui64(prefix: IPv6Network, mac: bytes) -> IPv6Address:
