@@ -126,7 +126,7 @@ def _vlans(port: Port, name: str) -> Iterator[Message]:
 
 def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
     networks = port.sources.networks4
-    yield nf.rule(name, nf.carries(_UDP), nf.jump("from-guest4-udp"))
+    yield from _no_server(name, 67, 68)
     yield from _each(name, networks, NETWORK, _SOURCE4, nf.known() + passed)
     if networks:
         yield nf.rule(name, nf.jump("unspecified4"))
@@ -137,7 +137,7 @@ def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
 
 def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Message]:
     networks = port.sources.networks6
-    yield nf.rule(name, nf.carries(_UDP), nf.jump("from-guest6-udp"))
+    yield from _no_server(name, 547, 546)
     discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
     yield nf.rule(name, nf.carries(_ICMPV6), nf.jump("from-guest-icmp6"))
     yield nf.rule(name, nf.carries(_ICMPV6), discovery, nf.jump(neighbours))
@@ -147,6 +147,13 @@ def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Mess
         yield nf.rule(name, passed)
     yield nf.rule(name, nf.known(), nf.goto("drop-ipv6"))
     yield nf.rule(name, nf.goto("drop-malformed"))
+
+
+def _no_server(name: str, server: int, client: int) -> Iterator[Message]:
+    """Nothing of DHCP that is a server's or relay's: by either port, as a client looks at its own alone."""
+    for offset, number in ((0, server), (2, client)):
+        at = nf.carries(_UDP) + nf.has(TRANSPORT, offset, number.to_bytes(2, "big"))
+        yield nf.rule(name, at, nf.goto("drop-dhcp"))
 
 
 def _neighbours(port: Port, name: str) -> Iterator[Message]:
