@@ -302,6 +302,15 @@ def test_a_trunk(places: dict[str, Place]) -> None:
     assert outcome(place, ether() / Dot1Q(vlan=5) / good) == (False, {"vlan": 1})
 
 
+def test_a_trunk_of_very_many(places: dict[str, Place]) -> None:
+    place = places["bridged"]
+    good = IP(src=OWN, dst=PEER) / UDP(sport=1000, dport=2000) / DATA
+    for vlans in (tuple(range(2, 4095, 2)), (*range(2, 101), *range(3000, 4095, 2))):
+        place.make(connection=BridgePort(guests.BRIDGE, Vlans(1, vlans)))
+        for vlan in (1, 2, 3, 4, 99, 100, 101, 102, 2999, 3000, 4093, 4094, 4095):
+            assert outcome(place, ether() / Dot1Q(vlan=vlan) / good)[0] == (vlan in vlans), vlan
+
+
 def test_other_ethertypes_that_the_site_allows(places: dict[str, Place]) -> None:
     place = places["bridged"]
     allowing = Filter(guests.SETTINGS._replace(ethertypes=(0x8847, 0x8100, 0x0806)))

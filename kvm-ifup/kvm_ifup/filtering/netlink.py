@@ -31,6 +31,9 @@ _FAMILY = struct.Struct(">BBH")
 _ATTRIBUTE = struct.Struct("=HH")
 
 _ANSWER = 1 << 16
+_USUAL = 1 << 16
+"""What fits into any buffer for sending."""
+_SNDBUFFORCE = 32  # SO_SNDBUFFORCE, asm-generic/socket.h
 _LIMIT_S = 10.0
 
 
@@ -92,8 +95,11 @@ def commit(family: int, messages: Sequence[Message]) -> None:
         packets.append(_packet(_SUBSYSTEM << 8 | message.kind, flags, index, family, 0, message.body))
     packets.append(_packet(_BATCH_END, _REQUEST, len(messages) + 1, 0, _SUBSYSTEM, b""))
     refused: Refused | None = None
+    data = b"".join(packets)
     with _socket() as netlink:
-        _send(netlink, b"".join(packets))
+        if len(data) > _USUAL:
+            netlink.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, 2 * len(data))
+        _send(netlink, data)
         for kind, sequence, body in _answers(netlink):
             if kind != _ERROR:
                 continue

@@ -119,9 +119,22 @@ def _trunk(port: Port) -> tuple[int, ...]:
 
 
 def _vlans(port: Port, name: str) -> Iterator[Message]:
-    for vlan in _trunk(port):
-        yield nf.rule(name, nf.masked(LINK, _VLAN, b"\x0f\xff", vlan.to_bytes(2, "big")), nf.back())
+    for first, last in _ranges(_trunk(port)):
+        bounds = first.to_bytes(2, "big"), last.to_bytes(2, "big")
+        yield nf.rule(name, nf.masked_within(LINK, _VLAN, b"\x0f\xff", *bounds), nf.back())
     yield nf.rule(name, nf.goto("drop-vlan"))
+
+
+def _ranges(numbers: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """First and last of those that follow one another."""
+    pending: list[int] = []
+    for number in sorted(set(numbers)):
+        if pending and number != pending[-1] + 1:
+            yield pending[0], pending[-1]
+            pending = []
+        pending.append(number)
+    if pending:
+        yield pending[0], pending[-1]
 
 
 def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
