@@ -113,18 +113,12 @@ def within(base: int, offset: int, first: bytes, last: bytes) -> bytes:
 
 def masked(base: int, offset: int, mask: bytes, value: bytes, *, equal: bool = True) -> bytes:
     """What the packet has there is *value* (or is not) in those bits that *mask* has."""
-    operation = _EQUAL if equal else _DIFFERENT
-    if not mask.strip(b"\xff"):
-        return _payload(base, offset, len(value)) + _compared(operation, value)
-    bitwise = _expression(
-        "bitwise",
-        number(1, _REGISTER),
-        number(2, _REGISTER),
-        number(3, len(mask)),
-        nested(4, attribute(1, mask)),
-        nested(5, attribute(1, bytes(len(mask)))),
-    )
-    return _payload(base, offset, len(value)) + bitwise + _compared(operation, value)
+    return _masked(base, offset, mask) + _compared(_EQUAL if equal else _DIFFERENT, value)
+
+
+def masked_within(base: int, offset: int, mask: bytes, first: bytes, last: bytes) -> bytes:
+    """What the packet has there, in those bits that *mask* has, is from *first* to *last*."""
+    return _masked(base, offset, mask) + _compared(_AT_LEAST, first) + _compared(_AT_MOST, last)
 
 
 def above(bytes_per_second: int, burst: int) -> bytes:
@@ -145,6 +139,20 @@ def _meta(key: int) -> bytes:
 
 def _payload(base: int, offset: int, length: int) -> bytes:
     return _expression("payload", number(1, _REGISTER), number(2, base), number(3, offset), number(4, length))
+
+
+def _masked(base: int, offset: int, mask: bytes) -> bytes:
+    loaded = _payload(base, offset, len(mask))
+    if not mask.strip(b"\xff"):
+        return loaded
+    return loaded + _expression(
+        "bitwise",
+        number(1, _REGISTER),
+        number(2, _REGISTER),
+        number(3, len(mask)),
+        nested(4, attribute(1, mask)),
+        nested(5, attribute(1, bytes(len(mask)))),
+    )
 
 
 def _compared(operation: int, value: bytes) -> bytes:

@@ -11,7 +11,7 @@ from ganeti_cloud.errors import CloudError, CommandError
 from ganeti_cloud.process import stream
 from kvm_ifup.filtering import netlink, tap
 from kvm_ifup.filtering.expressions import FAMILY, TABLE
-from kvm_ifup.filtering.netlink import GETCHAIN, GETRULE, NEWCHAIN, Message, Refused
+from kvm_ifup.filtering.netlink import GETCHAIN, GETOBJ, GETRULE, NEWCHAIN, Message, Refused
 from kvm_ifup.filtering.ruleset import ABOUT
 from kvm_ifup.port import Port
 
@@ -46,6 +46,13 @@ def chains() -> dict[str, tuple[int | None, str]]:
     """Hook and device of all chains of our table, by name."""
     found = [netlink.attributes(each) for each in netlink.ask(FAMILY, Message(GETCHAIN, b""), dump=True)]
     return {netlink.told(each[3]): _hook(each) for each in found if netlink.told(each[1]) == TABLE}
+
+
+def counters() -> dict[str, int]:
+    """Packets that our table's counters have counted, by name."""
+    found = [netlink.attributes(each) for each in netlink.ask(FAMILY, Message(GETOBJ, _TABLE), dump=True)]
+    packets = {netlink.told(each[2]): netlink.attributes(each[4])[2] for each in found}
+    return {name: int.from_bytes(number, "big") for name, number in packets.items()}
 
 
 def feed(ruleset: str, *, check: bool = False) -> None:

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ganeti_cloud.process import run
-from kvm_ifup.filtering import kernel, netlink
-from kvm_ifup.filtering.expressions import TABLE
+from kvm_ifup.filtering import kernel
+from kvm_ifup.filtering.ruleset import REASONS
 from kvm_ifup.filtering.tap import HOOKS, KINDS, chain_name, made
 from kvm_ifup.port import Port
-
-LIMIT_S = 60.0
 
 
 class Chain(NamedTuple):
@@ -37,14 +34,8 @@ def found() -> dict[str, Chain]:
 
 def dropped() -> dict[str, int]:
     """Packets that were dropped, by the reason for it; nothing without the table."""
-    # Imported here: bringing a tap up lists nothing.
-    import json
-
-    if kernel.comment(netlink.NETDEV) is None:
-        return {}
-    said = run(["nft", "-j", "list", "counters", "table", "netdev", TABLE], timeout_s=LIMIT_S, hint="run as root")
-    rows: list[dict[str, Any]] = json.loads(said)["nftables"]
-    return {row["counter"]["name"].removeprefix("drop-"): row["counter"]["packets"] for row in rows if "counter" in row}
+    counted = kernel.counters()
+    return {reason: counted[name] for reason in REASONS if (name := f"drop-{reason}") in counted}
 
 
 def problem(port: Port, chains: dict[str, Chain]) -> str | None:

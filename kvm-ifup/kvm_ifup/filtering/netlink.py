@@ -20,7 +20,7 @@ NETDEV, INET, BRIDGE = 5, 1, 7  # NFPROTO_
 _NFNETLINK = 12  # NETLINK_NETFILTER
 _BATCH_BEGIN, _BATCH_END = 16, 17
 _SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
-NEWTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE, DELRULE = 0, 3, 4, 5, 6, 7, 8
+NEWTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE, DELRULE, GETOBJ = 0, 3, 4, 5, 6, 7, 8, 19
 
 _REQUEST, _ACK, _CREATE, _APPEND, _DUMP = 0x1, 0x4, 0x400, 0x800, 0x300
 _ERROR, _DONE = 2, 3  # NLMSG_
@@ -31,6 +31,9 @@ _FAMILY = struct.Struct(">BBH")
 _ATTRIBUTE = struct.Struct("=HH")
 
 _ANSWER = 1 << 16
+_USUAL = 1 << 16
+"""What fits into any buffer for sending."""
+_SNDBUFFORCE = 32  # SO_SNDBUFFORCE, asm-generic/socket.h
 _LIMIT_S = 10.0
 
 
@@ -92,8 +95,11 @@ def commit(family: int, messages: Sequence[Message]) -> None:
         packets.append(_packet(_SUBSYSTEM << 8 | message.kind, flags, index, family, 0, message.body))
     packets.append(_packet(_BATCH_END, _REQUEST, len(messages) + 1, 0, _SUBSYSTEM, b""))
     refused: Refused | None = None
+    data = b"".join(packets)
     with _socket() as netlink:
-        _send(netlink, b"".join(packets))
+        if len(data) > _USUAL:
+            netlink.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, 2 * len(data))
+        _send(netlink, data)
         for kind, sequence, body in _answers(netlink):
             if kind != _ERROR:
                 continue

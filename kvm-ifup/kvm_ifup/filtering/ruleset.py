@@ -46,9 +46,6 @@ _FROM_GUEST = {
         "@nh,192,32 != 0xffffffff return",
         "goto drop-arp",
     ),
-    # Servers and relays by both ports: a client looks at its own port alone.
-    "from-guest4-udp": ("@th,0,16 67 goto drop-dhcp", "@th,16,16 68 goto drop-dhcp"),
-    "from-guest6-udp": ("@th,0,16 547 goto drop-dhcp", "@th,16,16 546 goto drop-dhcp"),
     # Advertisements and redirections are routers'. A later part of a fragmented packet has no type, and whoever puts
     # neighbour discovery together from parts throws it away (RFC 6980); its first part is refused below. What is left
     # of it has the forms of RFC 4861: on this link, without extension headers, with no option or one. 14 is the nonce
@@ -81,7 +78,7 @@ _FROM_GUEST = {
     ),
 }
 _TO_GUEST = {
-    # Of guests these cannot be; see above.
+    # Guests cannot send these; see above and tap.py.
     "to-guest": (
         "meta protocol ip udp sport 67 udp dport 68 accept",
         "meta protocol ip6 udp sport 547 udp dport 546 accept",

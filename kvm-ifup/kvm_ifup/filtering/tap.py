@@ -119,14 +119,27 @@ def _trunk(port: Port) -> tuple[int, ...]:
 
 
 def _vlans(port: Port, name: str) -> Iterator[Message]:
-    for vlan in _trunk(port):
-        yield nf.rule(name, nf.masked(LINK, _VLAN, b"\x0f\xff", vlan.to_bytes(2, "big")), nf.back())
+    for first, last in _ranges(_trunk(port)):
+        bounds = first.to_bytes(2, "big"), last.to_bytes(2, "big")
+        yield nf.rule(name, nf.masked_within(LINK, _VLAN, b"\x0f\xff", *bounds), nf.back())
     yield nf.rule(name, nf.goto("drop-vlan"))
+
+
+def _ranges(numbers: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """First and last of those that follow one another."""
+    pending: list[int] = []
+    for number in sorted(set(numbers)):
+        if pending and number != pending[-1] + 1:
+            yield pending[0], pending[-1]
+            pending = []
+        pending.append(number)
+    if pending:
+        yield pending[0], pending[-1]
 
 
 def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
     networks = port.sources.networks4
-    yield nf.rule(name, nf.carries(_UDP), nf.jump("from-guest4-udp"))
+    yield from _no_server(name, 67, 68)
     yield from _each(name, networks, NETWORK, _SOURCE4, nf.known() + passed)
     if networks:
         yield nf.rule(name, nf.jump("unspecified4"))
@@ -137,7 +150,7 @@ def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
 
 def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Message]:
     networks = port.sources.networks6
-    yield nf.rule(name, nf.carries(_UDP), nf.jump("from-guest6-udp"))
+    yield from _no_server(name, 547, 546)
     discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
     yield nf.rule(name, nf.carries(_ICMPV6), nf.jump("from-guest-icmp6"))
     yield nf.rule(name, nf.carries(_ICMPV6), discovery, nf.jump(neighbours))
@@ -147,6 +160,13 @@ def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Mess
         yield nf.rule(name, passed)
     yield nf.rule(name, nf.known(), nf.goto("drop-ipv6"))
     yield nf.rule(name, nf.goto("drop-malformed"))
+
+
+def _no_server(name: str, server: int, client: int) -> Iterator[Message]:
+    """Nothing of DHCP that is a server's or relay's: by either port, as a client looks at its own alone."""
+    for offset, number in ((0, server), (2, client)):
+        at = nf.carries(_UDP) + nf.has(TRANSPORT, offset, number.to_bytes(2, "big"))
+        yield nf.rule(name, at, nf.goto("drop-dhcp"))
 
 
 def _neighbours(port: Port, name: str) -> Iterator[Message]:
