@@ -126,10 +126,11 @@ class LinkPart:
         if not isinstance(port.connection, RoutedPort):
             return
         with kernel(f"{port.tap}: announcing its addresses") as connection:
-            for way in self._ways_of(connection, port, port.connection):
-                uplink = links.at(connection, way.uplink)
-                if uplink.mac:
-                    announcing.send(uplink.name, announcing.announcement(way.address, uplink.mac))
+            ways = self._ways_of(connection, port, port.connection)
+            uplinks = [(links.at(connection, way.uplink), way.address) for way in ways]
+            announcing.send(
+                (link.name, announcing.announcement(address, link.mac)) for link, address in uplinks if link.mac
+            )
 
     def _ways_of(self, connection: Connection, port: Port, route: RoutedPort) -> Sequence[Way]:
         if self._ways is None or self._ways[0] != port:
