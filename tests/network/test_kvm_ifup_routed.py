@@ -75,6 +75,7 @@ def heard(ears: socket.socket) -> list[bytes]:
 def test_a_guest_and_the_router_reach_each_other(cloud: Cloud, node: Node, family: int) -> None:
     guest = cloud.guest(node, 0)
     assert not reaches(guest, ROUTER[family], wait_s=0.2)
+    node.room.sysctl("ipv4.ip_forward=0")
     node.make(routed(0))
     assert reaches(guest, ROUTER[family])
     assert reaches(cloud.router, GUESTS[0][family])
@@ -274,6 +275,10 @@ DAMAGE = {
         "the node does not know the MAC of 198.51.100.10"
     ),
     "sysctl net.ipv4.conf.tap0.proxy_arp=0": "ipv4.conf.tap0.proxy_arp is 0 and not 1",
+    "sysctl net.ipv4.conf.up0.forwarding=0": "ipv4.conf.up0.forwarding is 0 and not 1",
+    "sysctl net.ipv4.neigh.up0.proxy_delay=80": "ipv4.neigh.up0.proxy_delay is 80 and not 0",
+    "sysctl net.ipv6.conf.up0.proxy_ndp=0": "ipv6.conf.up0.proxy_ndp is 0 and not 1",
+    "sysctl net.ipv6.neigh.tap0.proxy_delay=80": "ipv6.neigh.tap0.proxy_delay is 80 and not 0",
     "ip link add br9 type bridge\nip link set tap0 master br9": "it is a port of something, and not routed",
     # The last, for it cannot be repaired by making the tap again.
     "ip route del default table 100": "tap0: table 100 has no default IPv4 route by one interface",

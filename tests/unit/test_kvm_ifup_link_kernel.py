@@ -83,6 +83,10 @@ def test_of_several_default_routes_the_first_holds(connection: Connection, addre
     assert one is not None
     assert routes.uplink(connection, family, 100) == one.number
     assert routes.uplink(connection, family, 101) == 0
+    via = ["via", "fe80::1"] if version == 6 else []
+    both = ["nexthop", *via, "dev", "one", "nexthop", *via, "dev", "two"]
+    run(["ip", f"-{version}", "route", "add", "default", "metric", "100", "table", "100", *both], timeout_s=20)
+    assert routes.uplink(connection, family, 100) == 0
 
 
 def test_rules_and_proxies_of_others_are_not_seen(connection: Connection) -> None:
