@@ -115,7 +115,6 @@ def check(connection: Connection, port: Port, routed: RoutedPort) -> list[Way]:
 
 def make(connection: Connection, port: Port, tap: Link, found: Sequence[Way], mac: bytes, priority: int) -> None:
     """Have all but what the kernel only takes when the tap is up (:func:`open_`)."""
-    routes.remove_rules(connection, port.tap)
     for way in found:
         # The rules first, and at the end last: as long as one is there, there may be more.
         routes.add_rule(connection, Rule(way.family, port.tap, way.table, priority))
