@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,4 +18,6 @@ def kernel(what: str) -> Iterator[Connection]:
         with Connection() as connection:
             yield connection
     except OSError as err:
-        raise CloudError(f"{what}: {err.strerror or err}", hint="it has to be root, with CAP_NET_ADMIN") from err
+        refused = err.errno in (errno.EPERM, errno.EACCES)
+        hint = "run it as root, with CAP_NET_ADMIN" if refused else "dmesg and ip -details link show may tell more"
+        raise CloudError(f"{what}: {err.strerror or err}", hint=hint) from err

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ganeti_cloud.errors import CloudError, RequestError
 from ganeti_cloud.netlink import Connection
 from ganeti_cloud.netvalues import is_interface_name
-from kvm_ifup.linking import announcing, bridged, leaving, links, routed, switched
+from kvm_ifup.linking import announcing, bridged, leaving, links, routed, routes, switched
 from kvm_ifup.linking.failing import kernel
 from kvm_ifup.linking.links import Link
 from kvm_ifup.linking.routed import Way
@@ -50,6 +50,8 @@ class LinkPart:
         """Connect it; a routed tap gets its routes when it comes up, for the kernel takes them no sooner."""
         with kernel(f"{port.tap}: connecting it") as connection:
             tap = _tap(connection, port)
+            if routes.remove_rules(connection, port.tap):  # of a former tap of this name, about which no more is known
+                leaving.sweep(connection, ())
             match port.connection:
                 case BridgePort() as bridge:
                     bridged.make(connection, port, tap, bridge)
@@ -89,7 +91,7 @@ class LinkPart:
         """By tap, for taps that none of *ports* has: rules and routes with our number, and marked ports of switches."""
         taps = {port.tap for port in ports}
         with kernel("looking for what taps have left") as connection:
-            found = leaving.strays(connection, {port.tap for port in ports if isinstance(port.connection, RoutedPort)})
+            found = leaving.strays(connection, taps)
         if switched.is_there():
             placed = switched.ours()
             found |= {tap: f"a port of {placed[tap].bridge}" for tap in placed if tap not in taps}
@@ -126,10 +128,11 @@ class LinkPart:
         if not isinstance(port.connection, RoutedPort):
             return
         with kernel(f"{port.tap}: announcing its addresses") as connection:
-            for way in self._ways_of(connection, port, port.connection):
-                uplink = links.at(connection, way.uplink)
-                if uplink.mac:
-                    announcing.send(uplink.name, announcing.announcement(way.address, uplink.mac))
+            ways = self._ways_of(connection, port, port.connection)
+            uplinks = [(links.at(connection, way.uplink), way.address) for way in ways]
+            announcing.send(
+                (link.name, announcing.announcement(address, link.mac)) for link, address in uplinks if link.mac
+            )
 
     def _ways_of(self, connection: Connection, port: Port, route: RoutedPort) -> Sequence[Way]:
         if self._ways is None or self._ways[0] != port:

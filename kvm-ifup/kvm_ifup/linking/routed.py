@@ -57,6 +57,7 @@ class Uplinks:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._found: dict[tuple[int, int], int] = {}
+        self._problems: dict[tuple[int, int], str] = {}
 
     def of(self, family: int, table: int) -> int:
         """0 when there is none, or not one alone."""
@@ -64,6 +65,18 @@ class Uplinks:
         if key not in self._found:
             self._found[key] = routes.uplink(self._connection, family, table)
         return self._found[key]
+
+    def problem(self, way: Way) -> str:
+        """Which setting keeps packets from the *way*; empty when none does."""
+        key = way.family, way.uplink
+        if key not in self._problems:
+            name = links.at(self._connection, way.uplink).name
+            self._problems[key] = sysctls.differing(name, _uplink_settings(way))
+        return self._problems[key]
+
+
+def _uplink_settings(way: Way) -> sysctls.Settings:
+    return sysctls.UPLINK4 if way.address.version == 4 else sysctls.UPLINK6
 
 
 def ways(uplinks: Uplinks, port: Port, routed: RoutedPort) -> list[Way]:
@@ -102,7 +115,6 @@ def check(connection: Connection, port: Port, routed: RoutedPort) -> list[Way]:
 
 def make(connection: Connection, port: Port, tap: Link, found: Sequence[Way], mac: bytes, priority: int) -> None:
     """Have all but what the kernel only takes when the tap is up (:func:`open_`)."""
-    routes.remove_rules(connection, port.tap)
     for way in found:
         # The rules first, and at the end last: as long as one is there, there may be more.
         routes.add_rule(connection, Rule(way.family, port.tap, way.table, priority))
@@ -115,7 +127,7 @@ def make(connection: Connection, port: Port, tap: Link, found: Sequence[Way], ma
     for way in found:
         neighbours.answer_for(connection, Proxy(way.address, way.uplink))
         uplink = links.at(connection, way.uplink).name
-        sysctls.apply(uplink, sysctls.UPLINK4 if way.address.version == 4 else sysctls.UPLINK6)
+        sysctls.apply(uplink, _uplink_settings(way))
 
 
 def open_(connection: Connection, port: Port, tap: Link, found: Sequence[Way]) -> None:
@@ -203,4 +215,6 @@ def problem(port: Port, tap: Link, routed: RoutedPort, present: Tables, priority
             return f"the node does not answer for {way.address} on its uplink"
         if (way.address, port.mac, tap.number) not in present.known:
             return f"the node does not know the MAC of {way.address}"
+        if uplinks_own := present.uplinks.problem(way):
+            return uplinks_own
     return sysctls.differing(port.tap, _settings(port))

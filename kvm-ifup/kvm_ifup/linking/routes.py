@@ -65,13 +65,15 @@ def add_rule(connection: Connection, rule: Rule) -> None:
     connection.change(_RTM_NEWRULE, _rule(rule), _NLM_F_CREATE | _NLM_F_EXCL)
 
 
-def remove_rules(connection: Connection, tap: str) -> None:
-    """Have no rule of ours for *tap*."""
+def remove_rules(connection: Connection, tap: str) -> bool:
+    """Have no rule of ours for *tap*; says whether there was one."""
+    were_there = False
     for family in FAMILIES:
         body = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
         body += netlink.text(_FRA_IIFNAME, tap) + _OURS
         while _gone(connection, _RTM_DELRULE, body):
-            pass
+            were_there = True
+    return were_there
 
 
 def rules(connection: Connection) -> list[Rule]:

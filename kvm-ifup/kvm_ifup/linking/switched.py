@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -94,6 +93,8 @@ def problem(port: Port, tap: Link, wanted: SwitchPort, present: dict[str, Placed
 
 def ours() -> dict[str, Placed]:
     """All of ours, by their taps."""
+    import json  # not for those that only come up
+
     columns = "--columns=name,external_ids,vlan_mode,tag,trunks"
     found = {}
     for name, identifiers, mode, tag, trunks in json.loads(_vsctl("--format=json", columns, "list", "Port"))["data"]:
