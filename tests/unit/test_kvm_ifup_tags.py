@@ -120,6 +120,10 @@ def test_a_guest_that_may_have_any_mac_may_have_any_address() -> None:
     assert (other.macspoof, other.sources.networks6) == (False, ())
 
 
+def test_a_nic_without_network_may_have_any_mac() -> None:
+    assert port(PLAIN, TAGS="ganeti-cloud:macspoof:2").macspoof
+
+
 def test_no_mac_can_be_free_where_it_says_whose_a_frame_is() -> None:
     tag = "ganeti-cloud:macspoof:0"
     assert refusal(BRIDGED, TAGS=tag, NETWORK_TAGS="private-filtered") == (
