@@ -19,6 +19,7 @@ def test_a_profile_by_index_name_or_uuid(which: str) -> None:
 
 def test_a_name_may_have_colons() -> None:
     assert port(BRIDGED, INTERFACE_NAME="a:0", TAGS="synnefo:network:a:0:limited").profile == "limited"
+    assert port(BRIDGED, INTERFACE_NAME="a:0", TAGS="ganeti-cloud:rate:a:0:1M:2M").rates == Rates(1000, 2000)
 
 
 @pytest.mark.parametrize(
