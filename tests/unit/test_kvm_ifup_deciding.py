@@ -195,6 +195,7 @@ def test_every_binding_can_be_written(base: dict[str, str]) -> None:
         (BRIDGED, {"IP": "fd00:78::4"} | SUBNET6, "IP fd00:78::4 is not in network net1, fd00:77::/64"),
         (BRIDGED, {"IP": "10.77.0.0"}, "IP 10.77.0.0 is none of a host in network net1, 10.77.0.0/24"),
         (BRIDGED, {"IP": "10.77.0.255"}, "IP 10.77.0.255 is none of a host in network net1, 10.77.0.0/24"),
+        (BRIDGED, {"NETWORK_SUBNET": "10.77.0.4/30"}, "IP 10.77.0.4 is none of a host in network net1, 10.77.0.4/30"),
         (BRIDGED, {"NETWORK_SUBNET": "10.77.0.4/31"}, ""),
         (ROUTED, {"IP": "10.78.0.255"}, ""),
         (

@@ -19,6 +19,7 @@ def test_a_profile_by_index_name_or_uuid(which: str) -> None:
 
 def test_a_name_may_have_colons() -> None:
     assert port(BRIDGED, INTERFACE_NAME="a:0", TAGS="synnefo:network:a:0:limited").profile == "limited"
+    assert port(BRIDGED, INTERFACE_NAME="a:0", TAGS="ganeti-cloud:rate:a:0:1M:2M").rates == Rates(1000, 2000)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,10 @@ def test_a_guest_that_may_have_any_mac_may_have_any_address() -> None:
     assert free.binding.macspoof
     other = port(BRIDGED, TAGS="ganeti-cloud:macspoof:1")
     assert (other.macspoof, other.sources.networks6) == (False, ())
+
+
+def test_a_nic_without_network_may_have_any_mac() -> None:
+    assert port(PLAIN, TAGS="ganeti-cloud:macspoof:2").macspoof
 
 
 def test_no_mac_can_be_free_where_it_says_whose_a_frame_is() -> None:
