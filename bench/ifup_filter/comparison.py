@@ -21,7 +21,7 @@ from lab.rooms import Room, room
 from lab.timeline import Timeline
 
 _CPU = "1"
-_ROUNDS, _FRAMES = 5, 100_000
+_ROUNDS, _FRAMES = 3, 100_000
 _SIZES = (1500, 60)
 _WAYS = {"sent": ("tap0", "peer0"), "received": ("peer0", "tap0")}
 _PROFILES = ("none", "unprotected", "protected")

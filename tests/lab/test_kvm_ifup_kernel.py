@@ -21,7 +21,9 @@ pytestmark = pytest.mark.lab
 def test_the_filter_in_debians_own_kernel(release: Release, tmp_path: Path) -> None:
     # Without the first, answers would be known by br_netfilter alone.
     modules = "modprobe nf_conntrack_bridge && modprobe bridge && ! test -e /proc/sys/net/bridge"
-    tests = "python3 -m pytest --quiet -p no:cacheprovider tests/unit/test_kvm_ifup_filter_*.py"
+    files = " ".join(f"tests/unit/test_kvm_ifup_filter_{topic}.py" for topic in ("receiving", "sending", "life"))
+    # That frames would pass without the filter needs no other kernel.
+    tests = f"python3 -m pytest --quiet -p no:cacheprovider -k 'not stops_it' {files}"
     status, said = run_native(
         release, f"{{ {modules} && {tests}; }}", tmp_path, Timeline(print), debs=DEBS, timeout_s=1500
     )

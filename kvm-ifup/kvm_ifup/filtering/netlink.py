@@ -7,6 +7,7 @@ nft(8) lists all chains of the node before it adds a rule (1.0.6: 5 ms of proces
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -23,6 +24,7 @@ _SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
 NEWTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE, DELRULE, GETOBJ = 0, 3, 4, 5, 6, 7, 8, 19
 
 _REQUEST, _ACK, _CREATE, _APPEND, _DUMP = 0x1, 0x4, 0x400, 0x800, 0x300
+_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
 _ERROR, _DONE = 2, 3  # NLMSG_
 _NESTED = 0x8000
 
@@ -35,6 +37,7 @@ _USUAL = 1 << 16
 """What fits into any buffer for sending."""
 _SNDBUFFORCE = 32  # SO_SNDBUFFORCE, asm-generic/socket.h
 _LIMIT_S = 10.0
+_TRIES = 20
 
 
 class Refused(Exception):
@@ -100,7 +103,7 @@ def commit(family: int, messages: Sequence[Message]) -> None:
         if len(data) > _USUAL:
             netlink.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, 2 * len(data))
         _send(netlink, data)
-        for kind, sequence, body in _answers(netlink):
+        for kind, _flags, sequence, body in _answers(netlink):
             if kind != _ERROR:
                 continue
             error = -struct.unpack_from("=i", body)[0]
@@ -114,18 +117,30 @@ def commit(family: int, messages: Sequence[Message]) -> None:
 
 def ask(family: int, message: Message, *, dump: bool = False) -> list[bytes]:
     """The attributes of what the kernel answers; nothing when there is no such thing. Raises CloudError."""
-    found = []
+    for _ in range(_TRIES):
+        found = _asked(family, message, dump=dump)
+        if found is not None:
+            return found
+    raise CloudError("nf_tables: the rules change all the time", hint="try again; `nft monitor` shows who does it")
+
+
+def _asked(family: int, message: Message, *, dump: bool) -> list[bytes] | None:
+    """None: somebody has changed what is listed meanwhile, so that some of it may be missing."""
+    found, is_whole = [], True
     with _socket() as netlink:
         flags = _REQUEST | (_DUMP if dump else _ACK)
         _send(netlink, _packet(_SUBSYSTEM << 8 | message.kind, flags, 1, family, 0, message.body))
-        for kind, _sequence, body in _answers(netlink):
+        for kind, told_flags, _sequence, body in _answers(netlink):
+            is_whole = is_whole and not told_flags & _INTERRUPTED
             if kind in (_ERROR, _DONE):
                 error = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
-                if error > 0 and error != 2:
+                if error == errno.EINTR:
+                    return None
+                if error > 0 and error != errno.ENOENT:
                     raise CloudError(f"nf_tables: {os.strerror(error)}", hint="run as root")
                 break
             found.append(body[_FAMILY.size :])
-    return found
+    return found if is_whole else None
 
 
 def _socket() -> socket.socket:
@@ -150,18 +165,18 @@ def _packet(kind: int, flags: int, sequence: int, family: int, resource: int, bo
     return _HEADER.pack(length, kind, flags, sequence, 0) + _FAMILY.pack(family, 0, resource) + body
 
 
-def _answers(netlink: socket.socket) -> Iterator[tuple[int, int, bytes]]:
-    """Kind, number and content of each message that comes."""
+def _answers(netlink: socket.socket) -> Iterator[tuple[int, int, int, bytes]]:
+    """Kind, flags, number and content of each message that comes."""
     while True:
         try:
             data = netlink.recv(_ANSWER)
         except OSError as err:
             raise CloudError(f"nf_tables does not answer: {err}", hint="see the journal of the kernel") from err
         while len(data) >= _HEADER.size:
-            length, kind, _flags, sequence, _port = _HEADER.unpack_from(data)
+            length, kind, flags, sequence, _port = _HEADER.unpack_from(data)
             if length < _HEADER.size:
                 break
-            yield kind, sequence, data[_HEADER.size : length]
+            yield kind, flags, sequence, data[_HEADER.size : length]
             data = data[length + 3 & ~3 :]
 
 
