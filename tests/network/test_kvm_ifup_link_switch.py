@@ -33,6 +33,8 @@ ip link set sw0 up
 @pytest.fixture
 def node(needed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """With a switch that has the uplink in it, and two guests."""
+    if not Path("/usr/sbin/ovs-vswitchd").exists():
+        pytest.skip("not installed: openvswitch-switch; make setup installs it")
     with ExitStack() as stack:
         cloud = Cloud(stack, tmp_path)
         made = cloud.node()
