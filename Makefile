@@ -10,8 +10,8 @@ SHELL_SCRIPTS := .ci/run bench/ifup_predecessor.sh bench/ifup_ten_commands.sh de
     debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago kvm-ifup/completion/kvm-ifup \
     nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
 
-# In tests of what a mistake in typing leads to, a word of LVM, and one of ip-rule.
-MISSPELT_ON_PURPOSE := orgin,conectix,resizeable,iif
+# In tests of what a mistake in typing leads to, a word of LVM, one of ip-rule, and short for neighbour discovery.
+MISSPELT_ON_PURPOSE := orgin,conectix,resizeable,iif,nd
 
 # What a pipe's first program says counts, too.
 SHELL := /bin/bash
