@@ -15,6 +15,7 @@ _WITH_PORTS = {"tcp": "tcp", "udp": "udp", "6": "tcp", "17": "udp"}
 _ICMP = frozenset({"icmp", "1", "58"})
 # Headers of IPv6 that stand before a protocol (RFC 8200, 4): they say nothing of what the packet is.
 _NO_PROTOCOLS = frozenset({0, 43, 44, 60})
+_LAST_PROTOCOL = 254  # 255 is reserved (RFC 5237)
 
 
 def read(line: str) -> Allowance:
@@ -39,8 +40,8 @@ def _protocol(word: str) -> str:
         return "icmp"
     if word in _WITH_PORTS:
         return _WITH_PORTS[word]
-    if not _is_number(word, 255) or int(word) in _NO_PROTOCOLS:
-        raise ValueError(f"{FORM}: a protocol is tcp, udp, icmp or a number from 1 to 255")
+    if not _is_number(word, _LAST_PROTOCOL) or int(word) in _NO_PROTOCOLS:
+        raise ValueError(f"{FORM}: a protocol is tcp, udp, icmp or a number from 1 to 254")
     return str(int(word))
 
 
