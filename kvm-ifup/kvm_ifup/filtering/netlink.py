@@ -37,7 +37,7 @@ _USUAL = 1 << 16
 """What fits into any buffer for sending."""
 _SNDBUFFORCE = 32  # SO_SNDBUFFORCE, asm-generic/socket.h
 _LIMIT_S = 10.0
-_TRIES = 20
+_TRIES = 5
 
 
 class Refused(Exception):
@@ -116,16 +116,19 @@ def commit(family: int, messages: Sequence[Message]) -> None:
 
 
 def ask(family: int, message: Message, *, dump: bool = False) -> list[bytes]:
-    """The attributes of what the kernel answers; nothing when there is no such thing. Raises CloudError."""
+    """The attributes of what the kernel answers; nothing when there is no such thing. Raises CloudError.
+
+    On a node whose rules change all the time a listing may miss some: what is missed is made again, which does no harm.
+    """
     for _ in range(_TRIES):
-        found = _asked(family, message, dump=dump)
-        if found is not None:
-            return found
-    raise CloudError("nf_tables: the rules change all the time", hint="try again; `nft monitor` shows who does it")
+        found, is_whole = _asked(family, message, dump=dump)
+        if is_whole:
+            break
+    return found
 
 
-def _asked(family: int, message: Message, *, dump: bool) -> list[bytes] | None:
-    """None: somebody has changed what is listed meanwhile, so that some of it may be missing."""
+def _asked(family: int, message: Message, *, dump: bool) -> tuple[list[bytes], bool]:
+    """What there is, and whether nobody has changed it meanwhile."""
     found, is_whole = [], True
     with _socket() as netlink:
         flags = _REQUEST | (_DUMP if dump else _ACK)
@@ -134,13 +137,12 @@ def _asked(family: int, message: Message, *, dump: bool) -> list[bytes] | None:
             is_whole = is_whole and not told_flags & _INTERRUPTED
             if kind in (_ERROR, _DONE):
                 error = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
-                if error == errno.EINTR:
-                    return None
-                if error > 0 and error != errno.ENOENT:
+                if error > 0 and error not in (errno.ENOENT, errno.EINTR):
                     raise CloudError(f"nf_tables: {os.strerror(error)}", hint="run as root")
+                is_whole = is_whole and error != errno.EINTR
                 break
             found.append(body[_FAMILY.size :])
-    return found if is_whole else None
+    return found, is_whole
 
 
 def _socket() -> socket.socket:
