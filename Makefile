@@ -6,11 +6,12 @@ VENV := .venv
 RELEASE ?= trixie
 PACKETS ?= 10000000
 # What is checked as a program of ours although its name does not say so.
-SHELL_SCRIPTS := .ci/run debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago \
+SHELL_SCRIPTS := .ci/run bench/ifup_predecessor.sh bench/ifup_ten_commands.sh debian/ganeti-kvm-ifup.preinst \
+    debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago kvm-ifup/completion/kvm-ifup \
     nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
 
-# In tests of what a mistake in typing leads to, and a word of LVM.
-MISSPELT_ON_PURPOSE := orgin,conectix,resizeable
+# In tests of what a mistake in typing leads to, a word of LVM, one of ip-rule, and short for neighbour discovery.
+MISSPELT_ON_PURPOSE := orgin,conectix,resizeable,iif,nd
 
 # What a pipe's first program says counts, too.
 SHELL := /bin/bash

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from bench import attach, clone, deployment, file_clone, helper, sync, workers
+from bench import attach, clone, deployment, file_clone, helper, ifup, sync, workers
 from bench.comparison import AnyComparison
 from bench.dhcp.comparison import COMPARISON as DHCP
+from bench.ifup_filter.comparison import COMPARISON as IFUP_FILTER
 from ganeti_cloud.errors import RequestError
 
 COMPARISONS: tuple[AnyComparison, ...] = (
@@ -17,6 +18,8 @@ COMPARISONS: tuple[AnyComparison, ...] = (
     helper.COMPARISON,
     deployment.COMPARISON,
     DHCP,
+    ifup.COMPARISON,
+    IFUP_FILTER,
 )
 
 

@@ -31,6 +31,7 @@ _MODULES = (
     "failover",
     "net_failover",
     "virtio_net",
+    "af_packet",
     "button",
     "evdev",
     "virtio_console",
@@ -48,6 +49,7 @@ _PYTHON_FILES = """os.py encodings/__init__.py encodings/aliases.py encodings/ut
  operator.py reprlib.py""".split()
 _POWER_BUTTON = "#!/bin/sh\npoweroff -f\n"
 _INIT = Path(__file__).with_name("guest_init.sh")
+_UDHCPC = Path(__file__).with_name("guest_udhcpc.sh")
 WRITER = Path(__file__).with_name("guest_writer.py")
 _FETCH_S = 900.0
 
@@ -72,7 +74,7 @@ def guest(release: Release, timeline: Timeline) -> Guest:
 
 def _key() -> str:
     names = (*_MODULES, *_PACKAGES, *_LIBRARIES, *_AGENT_LIBRARIES, *_PYTHON_FILES, _MULTIARCH)
-    text = " ".join(names).encode() + _INIT.read_bytes() + WRITER.read_bytes()
+    text = " ".join(names).encode() + _INIT.read_bytes() + _UDHCPC.read_bytes() + WRITER.read_bytes()
     return hashlib.sha256(text).hexdigest()[:12]
 
 
@@ -99,6 +101,7 @@ def _initrd(unpacked: Path) -> Iterator[Entry]:
     yield Entry("bin/busybox", _only(unpacked, "*bin/busybox", "usr/bin/busybox").read_bytes(), 0o755)
     yield Entry("etc/acpi/PWRF/00000080", _POWER_BUTTON.encode(), 0o755)
     yield Entry("init", _INIT.read_bytes(), 0o755)
+    yield Entry("udhcpc.sh", _UDHCPC.read_bytes(), 0o755)
     yield Entry("writer.py", WRITER.read_bytes())
     yield from _python(unpacked)
     yield from _agent(unpacked)

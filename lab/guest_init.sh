@@ -28,6 +28,9 @@ for nic in /sys/class/net/*; do
     ip link set "${nic##*/}" up 2>/dev/null
 done
 
+# It takes the address that it is told, asks for as long as nobody tells it one, and answers pings.
+udhcpc -i eth0 -s /udhcpc.sh -t 3 -T 1 -A 5 >/dev/null 2>&1 &
+
 image_bytes=$(sed -n 's/.*lab\.image_bytes=\([0-9]*\).*/\1/p' /proc/cmdline)
 sum=none
 if [ -b /dev/vda ] && [ -n "$image_bytes" ]; then

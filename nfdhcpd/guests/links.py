@@ -7,7 +7,8 @@ import errno
 import socket
 
 from ganeti_cloud.errors import CloudError
-from nfdhcpd.guests.rtnetlink import DATAGRAM, RTMGRP_LINK, Link, Message, dump, messages
+from ganeti_cloud.netlink import DATAGRAM
+from nfdhcpd.guests.rtnetlink import RTMGRP_LINK, Link, Message, dump, messages
 
 # A tap that comes up makes some six messages of 1 to 2 KiB, and a node may start hundreds at once.
 _BUFFER = 8 << 20

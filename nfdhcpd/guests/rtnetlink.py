@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ganeti_cloud import netlink
+
 # linux/netlink.h and linux/rtnetlink.h
 RTMGRP_LINK = 1
 _NLMSG_ERROR = 2
@@ -26,18 +28,13 @@ _IFLA_EXT_MASK = 29
 _RTEXT_FILTER_SKIP_STATS = 8
 _ARPHRD_ETHER = 1
 
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _IFINFO = struct.Struct("=BxHiII")  # family, hardware, index, flags, change
-_ATTRIBUTE = struct.Struct("=HH")  # length, type
 _REQUEST = struct.pack(
     "=IHHII BxHiII HHI",
     *(40, _RTM_GETLINK, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0),
     *(socket.AF_UNSPEC, 0, 0, 0, 0),
     *(8, _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
 )
-
-# netlink_dump() puts at most 32 KiB into one datagram.
-DATAGRAM = 1 << 16
 
 
 class Link(NamedTuple):
@@ -63,8 +60,8 @@ def dump(connection: socket.socket) -> tuple[dict[str, Link], bool]:
     links: dict[str, Link] = {}
     is_whole = True
     while True:
-        data = connection.recv(DATAGRAM)
-        for kind, flags, body in _parts(data):
+        data = connection.recv(netlink.DATAGRAM)
+        for kind, flags, _, body in netlink.messages(data):
             is_whole = is_whole and not flags & _NLM_F_DUMP_INTR
             if kind == _NLMSG_DONE:
                 return links, is_whole
@@ -78,21 +75,10 @@ def dump(connection: socket.socket) -> tuple[dict[str, Link], bool]:
 
 def messages(data: bytes) -> Iterator[Message]:
     """What one datagram says of interfaces."""
-    for kind, _, body in _parts(data):
+    for kind, _, _, body in netlink.messages(data):
         message = _decoded(kind, body)
         if message is not None:
             yield message
-
-
-def _parts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, flags and body of each message of netlink in *data*."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, flags, _, _ = _HEADER.unpack_from(data, offset)
-        if length < _HEADER.size:
-            return
-        yield kind, flags, data[offset + _HEADER.size : offset + length]
-        offset += _aligned(length)
 
 
 def _decoded(kind: int, body: bytes) -> Message | None:
@@ -106,23 +92,10 @@ def _decoded(kind: int, body: bytes) -> Message | None:
     if kind == _RTM_DELLINK:
         return Message(number, "", None)
     found: dict[int, bytes] = {}
-    for attribute, value in _attributes(body, _IFINFO.size):
+    for attribute, value in netlink.each_attribute(body, _IFINFO.size):
         found.setdefault(attribute, value)
         if _IFLA_IFNAME in found and _IFLA_ADDRESS in found:
             break  # much more follows
     name, mac = os.fsdecode(found.get(_IFLA_IFNAME, b"").rstrip(b"\0")), found.get(_IFLA_ADDRESS, b"")
     is_ethernet = hardware == _ARPHRD_ETHER and len(mac) == 6
     return Message(number, name, Link(number, mac if is_ethernet else b"")) if name else None
-
-
-def _attributes(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
-    while offset + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind, body[offset + _ATTRIBUTE.size : offset + length]
-        offset += _aligned(length)
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Where each program is from: the folder that has its completion, and that of its Python package.
 PLACES = {
     "archipelago": (ROOT / "extstorage" / "archipelago", ROOT / "extstorage", "archipelago"),
+    "kvm-ifup": (ROOT / "kvm-ifup", ROOT / "kvm-ifup", "kvm_ifup"),
     "nfdhcpd": (ROOT / "nfdhcpd", ROOT, "nfdhcpd"),
     "snf-image": (ROOT / "os_providers" / "snf-image", ROOT / "os_providers" / "snf-image", "snf_image"),
 }
@@ -51,6 +52,8 @@ def installed(name: str, folder: Path) -> Path:
         (["archipelago", "image", "remove", "--d"], ["--dry-run"]),
         (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2", "vmdk", "vpc", "vhdx"]),
         (["archipelago", "image", "nothing"], [""]),
+        (["kvm-ifup", ""], ["check-config", "down", "reconcile", "refresh", "show", "up"]),
+        (["kvm-ifup", "refresh", "web1", "--t"], ["--tags"]),
         (["nfdhcpd", ""], ["answers", "check-config", "leases", "rules", "run"]),
         (["nfdhcpd", "rules", "apply", "--dry"], ["--dry-run"]),
         (["nfdhcpd", "run", "--c"], ["--config", "--check-config"]),

@@ -86,6 +86,68 @@ def test_what_cannot_be_used_is_named(text: str, sentence: str) -> None:
     assert (str(caught.value), caught.value.hint) == (sentence, HINT)
 
 
+NAMED = (
+    *TABLE,
+    Option("user.*", "shell", "/bin/sh", absolute_path, "What to run."),
+    Option("user.*", "quota", 5, seconds(minimum=1, maximum=60), "How much."),
+    Option("user.*", "groups", (), lambda raw: tuple(raw), "Which ones."),
+)
+
+
+def test_sections_that_the_file_names_itself() -> None:
+    text = '[user.a-1]\nshell = "/bin/sh"\n[user.b]\nquota = 6\ngroups = ["x"]\n[log]\nlevel = "debug"\n'
+    assert parse(text, "x.toml", NAMED, "x.toml(5)") == {
+        **DEFAULTS,
+        ("log", "level"): "debug",
+        ("user.a-1", "shell"): "/bin/sh",
+        ("user.a-1", "quota"): 5,
+        ("user.a-1", "groups"): (),
+        ("user.b", "shell"): "/bin/sh",
+        ("user.b", "quota"): 6,
+        ("user.b", "groups"): ("x",),
+    }
+    assert parse("[user]\n", "x.toml", NAMED, "x.toml(5)") == defaults(NAMED) == DEFAULTS
+
+
+NAMES = "names have 1 to 32 lower-case letters, digits, '_' and '-', with a letter first"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("user = 1", "[user]: no such section", id="value for sections"),
+        pytest.param("[user]\nshell = 1", "[user] shell: no such key", id="key without a name"),
+        pytest.param("[user.a]\nshel = 1", "[user.a] shel: no such key", id="key"),
+        pytest.param(
+            "[user.a]\nquota = 0", "[user.a] quota: 0 is not a whole number of seconds from 1 to 60", id="value"
+        ),
+        pytest.param("[log.a]\nshell = 1", "[log] a: no such key", id="name for a plain section"),
+        pytest.param('["user.*"]\nshell = "/x"', "[user.*]: no such section", id="the declaration itself"),
+        pytest.param("[user.A]", f"[user.A]: {NAMES}", id="capital"),
+        pytest.param("[user.1]", f"[user.1]: {NAMES}", id="digit first"),
+        pytest.param('[user.""]', f"[user.]: {NAMES}", id="empty name"),
+        pytest.param(f"[user.{'a' * 33}]", f"[user.{'a' * 33}]: {NAMES}", id="long name"),
+        pytest.param(
+            "[user.a]\nquota = 0\n[user.b]\nquota = 0\n",
+            "[user.a] quota: 0 is not a whole number of seconds from 1 to 60; "
+            "[user.b] quota: 0 is not a whole number of seconds from 1 to 60",
+            id="all at once",
+        ),
+    ],
+)
+def test_what_is_wrong_with_sections_that_the_file_names_is_told(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "x.toml", NAMED, "x.toml(5)")
+    assert str(caught.value) == f"x.toml: {sentence}"
+
+
+def test_the_sample_shows_how_to_name_a_section() -> None:
+    assert sample(NAMED).endswith(
+        '\n#[user.NAME]\n# What to run.\n#shell = "/bin/sh"\n# How much.\n#quota = 5\n# Which ones.\n#groups = []\n'
+    )
+    assert parse(sample(NAMED), "x.toml", NAMED, "x.toml(5)") == DEFAULTS
+
+
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert load(str(tmp_path / "none.toml"), TABLE, "x.toml(5)") == defaults(TABLE) == DEFAULTS
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What Ganeti says of a NIC, and what that makes of its tap; pure, from environment to :class:`~kvm_ifup.port.Port`."""
+"""From what Ganeti says of a NIC, and what the site says, to what its tap is to be; nothing here touches anything."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where a tap is connected: bridge, switch or routes, and what the network is told of it."""
+"""What a tap is connected to: a bridge, an Open vSwitch, or a routing table of the node."""

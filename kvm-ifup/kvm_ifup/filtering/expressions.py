@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rules of nf_tables, made of expressions (linux/netfilter/nf_tables.h). nft(8) shows them as any others."""
+
+from __future__ import annotations
+
+from kvm_ifup.filtering.netlink import (
+    DELCHAIN,
+    DELRULE,
+    NETDEV,
+    NEWCHAIN,
+    NEWRULE,
+    Message,
+    attribute,
+    nested,
+    number,
+    text,
+)
+
+TABLE = "ganeti-cloud"
+FAMILY = NETDEV
+
+INGRESS, EGRESS = 0, 1  # nf_dev_hooks
+
+LINK, NETWORK, TRANSPORT = 0, 1, 2  # nft_payload_bases
+
+_EQUAL, _DIFFERENT, _AT_MOST, _AT_LEAST = 0, 1, 3, 5  # nft_cmp_ops
+_VERDICT, _REGISTER = 0, 1  # nft_registers
+_PROTOCOL, _L4PROTO = 1, 16  # nft_meta_keys
+
+_ACCEPT, _JUMP, _GOTO, _RETURN = 1, -3, -4, -5
+
+_TABLE = text(1, TABLE)
+
+
+def chain(name: str, *, hook: int | None = None, device: str = "") -> Message:
+    """The chain *name*, made when it is not there; with a *hook*, for what passes *device*, and drops by itself."""
+    body = _TABLE + text(3, name)
+    if hook is not None:
+        body += nested(4, number(1, hook), number(2, 0), text(3, device)) + number(5, 0) + text(7, "filter")
+    return Message(NEWCHAIN, body)
+
+
+def flush(name: str) -> Message:
+    """All rules of a chain away."""
+    return Message(DELRULE, _TABLE + text(2, name))
+
+
+def without(name: str) -> Message:
+    """The chain away; it has to be empty."""
+    return Message(DELCHAIN, _TABLE + text(3, name))
+
+
+def rule(name: str, *expressions: bytes) -> Message:
+    """One more rule of the chain *name*."""
+    return Message(NEWRULE, _TABLE + text(2, name) + nested(4, *expressions), name)
+
+
+def commented(message: Message, comment: str) -> Message:
+    """The same rule with a *comment*, as nft writes it (a type, a length, a string)."""
+    value = comment.encode() + b"\0"
+    return message._replace(body=message.body + attribute(7, bytes([0, len(value)]) + value), comment=comment)
+
+
+def accept() -> bytes:
+    return _verdict(_ACCEPT)
+
+
+def back() -> bytes:
+    """Go on behind the jump."""
+    return _verdict(_RETURN)
+
+
+def jump(name: str) -> bytes:
+    return _verdict(_JUMP, name)
+
+
+def goto(name: str) -> bytes:
+    return _verdict(_GOTO, name)
+
+
+def protocol(ethertype: int) -> bytes:
+    """What is behind a VLAN's tag, if there is one, is of this type."""
+    return _meta(_PROTOCOL) + _compared(_EQUAL, ethertype.to_bytes(2, "big"))
+
+
+def carries(ip_protocol: int) -> bytes:
+    """The header behind IP's own and all extensions is of this protocol."""
+    return _meta(_L4PROTO) + _compared(_EQUAL, bytes([ip_protocol]))
+
+
+def known() -> bytes:
+    """The kernel can tell what IP carries: its header is whole, and so are all extensions in front of that.
+
+    No packet has the reserved protocol 255; without one the comparison fails. A receiver might see another packet.
+    """
+    return _meta(_L4PROTO) + _compared(_DIFFERENT, b"\xff")
+
+
+def has(base: int, offset: int, value: bytes) -> bytes:
+    """The packet has *value* there."""
+    return _payload(base, offset, len(value)) + _compared(_EQUAL, value)
+
+
+def lacks(base: int, offset: int, value: bytes) -> bytes:
+    """The packet has something else than *value* there."""
+    return _payload(base, offset, len(value)) + _compared(_DIFFERENT, value)
+
+
+def within(base: int, offset: int, first: bytes, last: bytes) -> bytes:
+    """The packet has something from *first* to *last* there."""
+    return _payload(base, offset, len(first)) + _compared(_AT_LEAST, first) + _compared(_AT_MOST, last)
+
+
+def masked(base: int, offset: int, mask: bytes, value: bytes, *, equal: bool = True) -> bytes:
+    """What the packet has there is *value* (or is not) in those bits that *mask* has."""
+    return _masked(base, offset, mask) + _compared(_EQUAL if equal else _DIFFERENT, value)
+
+
+def masked_within(base: int, offset: int, mask: bytes, first: bytes, last: bytes) -> bytes:
+    """What the packet has there, in those bits that *mask* has, is from *first* to *last*."""
+    return _masked(base, offset, mask) + _compared(_AT_LEAST, first) + _compared(_AT_MOST, last)
+
+
+def above(bytes_per_second: int, burst: int) -> bytes:
+    """What is more than that."""
+    rate, second = (attribute(kind, value.to_bytes(8, "big")) for kind, value in ((1, bytes_per_second), (2, 1)))
+    by_bytes, over = number(4, 1), number(5, 1)
+    return _expression("limit", rate, second, number(3, burst), by_bytes, over)
+
+
+def _verdict(code: int, target: str = "") -> bytes:
+    verdict = number(1, code) + (text(2, target) if target else b"")
+    return _expression("immediate", number(1, _VERDICT), nested(2, nested(2, verdict)))
+
+
+def _meta(key: int) -> bytes:
+    return _expression("meta", number(1, _REGISTER), number(2, key))
+
+
+def _payload(base: int, offset: int, length: int) -> bytes:
+    return _expression("payload", number(1, _REGISTER), number(2, base), number(3, offset), number(4, length))
+
+
+def _masked(base: int, offset: int, mask: bytes) -> bytes:
+    loaded = _payload(base, offset, len(mask))
+    if not mask.strip(b"\xff"):
+        return loaded
+    return loaded + _expression(
+        "bitwise",
+        number(1, _REGISTER),
+        number(2, _REGISTER),
+        number(3, len(mask)),
+        nested(4, attribute(1, mask)),
+        nested(5, attribute(1, bytes(len(mask)))),
+    )
+
+
+def _compared(operation: int, value: bytes) -> bytes:
+    return _expression("cmp", number(1, _REGISTER), number(2, operation), nested(3, attribute(1, value)))
+
+
+def _expression(name: str, *attributes: bytes) -> bytes:
+    return nested(1, text(1, name), nested(2, *attributes))

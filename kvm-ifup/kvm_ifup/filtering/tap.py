@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The rules of one tap: all in which it differs from others, as literal values in chains of its own.
+
+What is the same for all taps is in the chains of ruleset.py, to which these go. No rule of a tap is in a shared set, so
+that nothing of it is left when its chains are gone, and nothing grows with the number of taps.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+
+from kvm_ifup.filtering import expressions as nf
+from kvm_ifup.filtering.expressions import LINK, NETWORK, TRANSPORT
+from kvm_ifup.filtering.netlink import Message
+from kvm_ifup.port import Port, RoutedPort
+
+_IN, _OUT = "in", "out"
+# All that go to a chain are before it, so that they can be removed in this order.
+KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent")
+HOOKS = {_IN: nf.INGRESS, _OUT: nf.EGRESS}
+
+_IP4, _ARP, _RARP, _TAG, _IP6, _SERVICE_TAG = 0x0800, 0x0806, 0x8035, 0x8100, 0x86DD, 0x88A8  # if_ether.h
+_UDP, _ICMPV6 = 17, 58
+_SOLICITATION, _ADVERTISEMENT, _ROUTER_SOLICITATION = b"\x87", b"\x88", b"\x85"  # RFC 4861, 4
+_SOURCE_LINK, _TARGET_LINK = b"\x01\x01", b"\x02\x01"  # options with one MAC; RFC 4861, 4.6.1
+
+_SOURCE, _TYPE, _VLAN = 6, 12, 14  # in an Ethernet header
+_OPERATION, _SENDER_MAC, _SENDER_IP, _TARGET_IP = 6, 8, 14, 24  # RFC 826
+_SOURCE4, _SOURCE6 = 12, 8
+_TARGET6 = 8  # in a neighbour's solicitation or advertisement
+
+# A segment as large as the kernel makes them (GSO) has to pass, and TCP needs some of them in a row.
+_LEAST_BURST = 4 << 16
+
+_Networks = tuple[IPv4Network, ...] | tuple[IPv6Network, ...]
+
+
+def chain_name(kind: str, tap: str) -> str:
+    """What the chain of a *tap* is called."""
+    return f"{kind}-{tap}"
+
+
+def made(port: Port) -> list[Message]:
+    """One transaction that makes the filter of *port*, whatever is there of its tap.
+
+    The chains stay and get other rules, so that at no moment something else passes than by the old or the new ones.
+    Each rule carries a word for all of them.
+    """
+    messages = list(_made(port))
+    word = f"port {zlib.crc32(b''.join(message.body for message in messages)):08x}"
+    return [nf.commented(message, word) if message.rule_of else message for message in messages]
+
+
+def _made(port: Port) -> Iterator[Message]:
+    names = {kind: chain_name(kind, port.tap) for kind in KINDS}
+    for kind in KINDS:
+        yield nf.chain(names[kind], hook=HOOKS.get(kind), device=port.tap)
+        yield nf.flush(names[kind])
+    passed = nf.accept() if port.rates.sent is None else nf.goto(names["sent"])
+    yield from _vlans(port, names["vlan"])
+    yield from _ip4(port, names["ip4"], passed)
+    yield from _neighbours(port, names["nd"])
+    yield from _ip6(port, names["ip6"], names["nd"], passed)
+    yield from _arp(port, names["arp"], passed)
+    yield from _limited(names["sent"], port.rates.sent, "drop-sent")
+    yield nf.rule(names["sent"], nf.accept())
+    yield from _from_guest(port, names, passed)
+    yield from _to_guest(port, names[_OUT])
+
+
+def unmade(tap: str) -> list[Message]:
+    """What removes all of *tap*; each of these is refused when its chain is not there."""
+    names = [chain_name(kind, tap) for kind in KINDS]
+    return [*map(nf.flush, names), *map(nf.without, names)]
+
+
+def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Message]:
+    """In the order of how often it comes: each rule that a packet meets takes some nanoseconds."""
+    name = names[_IN]
+    if not port.macspoof:
+        yield nf.rule(name, nf.lacks(LINK, _SOURCE, port.mac), nf.goto("drop-mac"))
+    chains = {_IP4: "ip4", _IP6: "ip6", _ARP: "arp"}
+    for ethertype, kind in chains.items():
+        yield nf.rule(name, nf.has(LINK, _TYPE, ethertype.to_bytes(2, "big")), nf.goto(names[kind]))
+    tagged = nf.jump(names["vlan"]) if _trunk(port) else nf.goto("drop-vlan")
+    yield nf.rule(name, nf.has(LINK, _TYPE, _TAG.to_bytes(2, "big")), tagged)
+    yield nf.rule(name, nf.has(LINK, _TYPE, _SERVICE_TAG.to_bytes(2, "big")), nf.goto("drop-vlan"))
+    for ethertype, kind in chains.items() if _trunk(port) else ():
+        yield nf.rule(name, nf.protocol(ethertype), nf.goto(names[kind]))
+    yield nf.rule(name, nf.jump("from-guest-others"))
+    if not port.macspoof:
+        yield nf.rule(name, nf.protocol(_RARP), nf.lacks(NETWORK, _SENDER_MAC, port.mac), nf.goto("drop-arp"))
+    yield nf.rule(name, passed)
+
+
+def _to_guest(port: Port, name: str) -> Iterator[Message]:
+    if port.isolation is not None:
+        mask = port.isolation.mask
+        own = bytes(byte & bits for byte, bits in zip(port.mac, mask, strict=True))
+        # nfdhcpd answers in the tap's own name.
+        yield nf.rule(name, nf.jump("to-guest"))
+        yield nf.rule(name, nf.masked(LINK, _SOURCE, mask, own, equal=False), nf.goto("drop-isolation"))
+    yield from _limited(name, port.rates.received, "drop-received")
+    yield nf.rule(name, nf.goto(f"profile-{port.profile}"))
+
+
+def _limited(name: str, kilobits: int | None, drop: str) -> Iterator[Message]:
+    if kilobits is not None:
+        rate = max(1, kilobits * 1000 // 8)
+        yield nf.rule(name, nf.above(rate, max(_LEAST_BURST, rate // 5)), nf.goto(drop))
+
+
+def _trunk(port: Port) -> tuple[int, ...]:
+    if isinstance(port.connection, RoutedPort) or port.connection.vlans is None:
+        return ()
+    return port.connection.vlans.tagged
+
+
+def _vlans(port: Port, name: str) -> Iterator[Message]:
+    for first, last in _ranges(_trunk(port)):
+        bounds = first.to_bytes(2, "big"), last.to_bytes(2, "big")
+        yield nf.rule(name, nf.masked_within(LINK, _VLAN, b"\x0f\xff", *bounds), nf.back())
+    yield nf.rule(name, nf.goto("drop-vlan"))
+
+
+def _ranges(numbers: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """First and last of those that follow one another."""
+    pending: list[int] = []
+    for number in sorted(set(numbers)):
+        if pending and number != pending[-1] + 1:
+            yield pending[0], pending[-1]
+            pending = []
+        pending.append(number)
+    if pending:
+        yield pending[0], pending[-1]
+
+
+def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
+    networks = port.sources.networks4
+    yield from _no_server(name, 67, 68)
+    yield from _each(name, networks, NETWORK, _SOURCE4, nf.known() + passed)
+    if networks:
+        yield nf.rule(name, nf.jump("unspecified4"))
+        yield nf.rule(name, passed)
+    yield nf.rule(name, nf.known(), nf.goto("drop-ipv4"))
+    yield nf.rule(name, nf.goto("drop-malformed"))
+
+
+def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Message]:
+    networks = port.sources.networks6
+    yield from _no_server(name, 547, 546)
+    discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
+    yield nf.rule(name, nf.carries(_ICMPV6), nf.jump("from-guest-icmp6"))
+    yield nf.rule(name, nf.carries(_ICMPV6), discovery, nf.jump(neighbours))
+    yield from _each(name, networks, NETWORK, _SOURCE6, nf.known() + passed)
+    if networks:
+        yield nf.rule(name, nf.jump("unspecified6"))
+        yield nf.rule(name, passed)
+    yield nf.rule(name, nf.known(), nf.goto("drop-ipv6"))
+    yield nf.rule(name, nf.goto("drop-malformed"))
+
+
+def _no_server(name: str, server: int, client: int) -> Iterator[Message]:
+    """Nothing of DHCP that is a server's or relay's: by either port, as a client looks at its own alone."""
+    for offset, number in ((0, server), (2, client)):
+        at = nf.carries(_UDP) + nf.has(TRANSPORT, offset, number.to_bytes(2, "big"))
+        yield nf.rule(name, at, nf.goto("drop-dhcp"))
+
+
+def _neighbours(port: Port, name: str) -> Iterator[Message]:
+    """Options that tell a MAC tell the guest's; whoever is spoken for by the guest is the guest."""
+    if not port.macspoof:
+        for kind, length, option in (
+            (_ROUTER_SOLICITATION, 8, _SOURCE_LINK),
+            (_SOLICITATION, 24, _SOURCE_LINK),
+            (_ADVERTISEMENT, 24, _TARGET_LINK),
+        ):
+            told = nf.has(TRANSPORT, length, option) + nf.lacks(TRANSPORT, length + 2, port.mac)
+            yield nf.rule(name, nf.has(TRANSPORT, 0, kind), told, nf.goto("drop-neighbour"))
+    networks = port.sources.networks6
+    if networks is None:
+        return
+    yield nf.rule(name, nf.has(TRANSPORT, 0, _ROUTER_SOLICITATION), nf.back())
+    # Without a source it is the detection of duplicates (RFC 4862, 5.4): by that a guest could keep another from its
+    # address.
+    yield nf.rule(name, nf.has(TRANSPORT, 0, _SOLICITATION), nf.lacks(NETWORK, _SOURCE6, bytes(16)), nf.back())
+    yield from _each(name, networks, TRANSPORT, _TARGET6, nf.back())
+    yield nf.rule(name, nf.goto("drop-neighbour"))
+
+
+def _arp(port: Port, name: str, passed: bytes) -> Iterator[Message]:
+    yield nf.rule(name, nf.jump("from-guest-arp"))
+    if not port.macspoof:
+        yield nf.rule(name, nf.lacks(NETWORK, _SENDER_MAC, port.mac), nf.goto("drop-arp"))
+    networks = port.sources.networks4
+    yield from _each(name, networks, NETWORK, _SENDER_IP, passed)
+    # A probe (RFC 5227, 2.1.1): for others' addresses it would be as good as a claim.
+    yield nf.rule(name, nf.lacks(NETWORK, _SENDER_IP, bytes(4)), nf.goto("drop-arp"))
+    yield nf.rule(name, nf.lacks(NETWORK, _OPERATION, b"\0\1"), nf.goto("drop-arp"))
+    yield from _each(name, networks, NETWORK, _TARGET_IP, passed)
+    yield nf.rule(name, nf.goto("drop-arp"))
+
+
+def _each(name: str, networks: _Networks | None, base: int, offset: int, verdict: bytes) -> Iterator[Message]:
+    """The *verdict* for what has an address of one of *networks* there; None is any."""
+    if networks is None:
+        yield nf.rule(name, verdict)
+        return
+    for network in networks:
+        address, mask = network.network_address.packed, network.netmask.packed
+        same = nf.masked(base, offset, mask, address) if any(mask) else b""
+        yield nf.rule(name, same + verdict)
