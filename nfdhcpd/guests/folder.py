@@ -136,6 +136,11 @@ def read(path: str, tap: str) -> Binding | None:
         raise BindingError(f"{path}: {err}") from err
     finally:
         os.close(descriptor)
+    return understood(data, tap)
+
+
+def understood(data: bytes, tap: str) -> Binding:
+    """The binding of *tap* that the content of a file says. Raises BindingError."""
     try:
         text = data.decode()
     except UnicodeDecodeError as err:

@@ -20,7 +20,7 @@ import click
 from tests.fuzz.mutating import Target, packets
 
 # The modules that have a TARGET. They are imported only when they are needed, as atheris has to see it happen.
-TARGETS = {name: f"tests.fuzz.{name}" for name in ("dhcp4", "dhcp6", "ns", "rs")}
+TARGETS = {name: f"tests.fuzz.{name}" for name in ("binding", "dhcp4", "dhcp6", "ns", "rs")}
 
 _PART = 100_000
 
@@ -87,7 +87,7 @@ def _by_atheris(name: str, folder: Path, number: int) -> None:
         atheris = importlib.import_module("atheris")
     except ModuleNotFoundError as err:
         raise click.ClickException("atheris is not installed here; pip installs it into an environment") from err
-    with atheris.instrument_imports(include=["nfdhcpd"]):
+    with atheris.instrument_imports(include=["ganeti_cloud", "nfdhcpd"]):
         chosen = target(name)
 
     def show(data: bytes) -> None:

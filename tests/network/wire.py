@@ -18,6 +18,7 @@ from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, I
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from lab.rooms import STEP_S
 from tests.network.node import SUBNET6, Host
 
 _MAGIC = b"\x63\x82\x53\x63"  # RFC 2131, 3
@@ -64,7 +65,7 @@ class Wire:
                 break
         return found
 
-    def offered(self, *, timeout_s: float = 2.0, xid: int | None = None) -> str | None:
+    def offered(self, *, timeout_s: float = STEP_S, xid: int | None = None) -> str | None:
         """Ask for an address by a DISCOVER; the one that is offered, None when nothing comes in time."""
         xid = random.getrandbits(32) if xid is None else xid
         self.frames(0)
@@ -101,6 +102,11 @@ def discover(mac: str, xid: int = 1) -> bytes:
     return _dhcp4(mac, xid, [("message-type", "discover"), ("param_req_list", [1, 3, 6, 12, 15, 26, 51, 121]), "end"])
 
 
+def cut_short(mac: str) -> bytes:
+    """A message for the server that ends in its fixed part; the headers around it are right."""
+    return bytes(_headers(mac) / _MAGIC)
+
+
 def request(mac: str, address: str, server: str, xid: int = 1) -> bytes:
     """A REQUEST of a client in the state SELECTING."""
     options = [("message-type", "request"), ("requested_addr", address), ("server_id", server), "end"]
@@ -109,10 +115,12 @@ def request(mac: str, address: str, server: str, xid: int = 1) -> bytes:
 
 def _dhcp4(mac: str, xid: int, options: Sequence[object]) -> bytes:
     raw = bytes.fromhex(mac.replace(":", ""))
-    header = (
-        Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
-    )
-    return bytes(header / BOOTP(chaddr=raw, xid=xid) / DHCP(options=options))
+    return bytes(_headers(mac) / BOOTP(chaddr=raw, xid=xid) / DHCP(options=options))
+
+
+def _headers(mac: str) -> Packet:
+    ethernet = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff")
+    return ethernet / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
 
 
 def others(mac: str) -> list[bytes]:
