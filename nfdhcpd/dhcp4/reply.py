@@ -15,7 +15,7 @@ from nfdhcpd.wire import ethernet, ipv4
 # Some clients take nothing shorter, as BOOTP never was (RFC 951, 3; RFC 1542, 2.1).
 _SHORTEST = 300
 
-_FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64x128x4s")
+_FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64x128s4s")
 _HEADERS = ipv4.HEADER + ipv4.UDP_HEADER + _FIXED.size
 _END = bytes((numbers.END,))
 _RAPID_COMMIT = option(numbers.RAPID_COMMIT, b"")
@@ -56,7 +56,8 @@ def _message(told: Told, request: Request, outcome: Outcome, ciaddr: bytes, yiad
     """RFC 2131, table 3."""
     flags = numbers.BROADCAST_FLAG if request.broadcast else 0
     kind = (numbers.BOOTREPLY, numbers.ETHERNET, len(request.mac), 0, 0, 0, flags)
-    fixed = _FIXED.pack(*kind, ciaddr, yiaddr, ipv4.ANY, ipv4.ANY, request.mac, numbers.MAGIC_COOKIE)
+    siaddr, file = (b"", b"") if outcome is outcomes.NAK else (told.boot_server, told.boot_file)
+    fixed = _FIXED.pack(*kind, ciaddr, yiaddr, siaddr, ipv4.ANY, request.mac, file, numbers.MAGIC_COOKIE)
     options = _always(told, request, outcome)
     if outcome is not outcomes.NAK:
         room = min(request.maximum_size, told.mtu) - _HEADERS - len(options) - len(_END)

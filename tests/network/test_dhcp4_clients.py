@@ -71,6 +71,16 @@ def test_an_option_of_the_bindings_own_arrives(guest: Guest, host: Host, daemon:
     assert client.awaited("bound")["tftp"] == "tftp.example"
 
 
+def test_firmware_is_told_what_to_boot(guest: Guest, host: Host, daemon: Daemon) -> None:
+    host.bind(guest, BOOT_SERVER="192.0.2.69", BOOT_FILE="grub/grubx64.efi")
+    daemon.start()
+    client = Udhcpc(guest.room)
+    client.start("-O", "tftp", "-O", "bootfile")
+    told = client.awaited("bound")
+    assert (told["siaddr"], told["boot_file"]) == ("192.0.2.69", "grub/grubx64.efi")
+    assert (told["tftp"], told["bootfile"]) == ("192.0.2.69", "grub/grubx64.efi")
+
+
 def test_a_gateway_outside_of_the_guests_network_is_reached(host: Host, daemon: Daemon) -> None:
     """A routed guest with a network of its own alone: the route to its gateway comes first (RFC 3442)."""
     guest = host.guest(bridged=False)
