@@ -25,7 +25,7 @@ _MAGIC = b"\x63\x82\x53\x63"  # RFC 2131, 3
 _FRAME = 2048
 _TUNSETPERSIST = 0x400454CB  # linux/if_tun.h
 # Room for more guests than a network for documentation has.
-_NETWORK = IPv4Network("10.0.0.0/16")
+NETWORK = IPv4Network("10.0.0.0/16")
 
 UNLIMITED = {"packets_per_second": 1_000_000, "burst": 1_000_000}
 
@@ -89,12 +89,12 @@ def wires(host: Host, number: int, *, lasting: bool = False) -> list[Wire]:
 
 def bind(host: Host, wire: Wire, **more: str) -> None:
     keys = {"INDEV": wire.tap, "MAC": wire.mac, "HOSTNAME": f"vm{wire.number}", "IP": address(wire)}
-    keys |= {"SUBNET": str(_NETWORK), "GATEWAY": str(_NETWORK[1]), "SUBNET6": SUBNET6}
+    keys |= {"SUBNET": str(NETWORK), "GATEWAY": str(NETWORK[1]), "SUBNET6": SUBNET6}
     host.write_binding(wire.tap, **(keys | more))
 
 
 def address(wire: Wire) -> str:
-    return str(_NETWORK[10 + wire.number])
+    return str(NETWORK[10 + wire.number])
 
 
 def discover(mac: str, xid: int = 1) -> bytes:
