@@ -88,10 +88,12 @@ class Guests:
         self._tell(self._followed(self.taps.refresh(changed)))
 
     def change(self, site: Settings) -> None:
-        """Serve all by other settings, one after the other: packets have their turn between."""
+        """Serve all by other settings, some at a time: packets have their turn between."""
         self.taps.prepare_by(protocols.preparing(site))
         self.folder.again()
         self._is_changing = True
+        # The first ones now, which on most nodes are all.
+        self.on_files()
 
     def tick(self, now: float, total: int) -> None:
         """What is to be done about once a second; *total* is the number of all packets up to now."""
