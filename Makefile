@@ -20,7 +20,7 @@ SHELL := /bin/bash
 # Where a lab itself breaks, each further test would only wait for its limits.
 LAB_TESTS := GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest --maxfail=8
 
-.PHONY: help setup check network fuzz test lab-bookworm lab-trixie demo deb bench clean
+.PHONY: help setup check network fuzz flood test lab-bookworm lab-trixie demo deb bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -37,13 +37,18 @@ check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manua
 	tools/check-man-pages
 	$(VENV)/bin/pytest tests/unit
 
+# Each of these tests has a network of its own, and most of its time is waiting.
 network: setup ## Real DHCP clients in network namespaces, against the daemon of this tree
-	GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest tests/network
+	GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest --numprocesses=4 tests/network
 
 fuzz: $(VENV)/.installed ## Show wrong packets to the DHCP server's decoders (PACKETS=10000000 each)
 	$(VENV)/bin/python -m tests.fuzz.decoders $(PACKETS)
+	$(VENV)/bin/python -m tests.fuzz.decoders --atheris build/fuzz $(PACKETS)
 
-test: setup check deb ## Everything, with the lab tier on both releases of Debian
+flood: setup ## Send wrong packets to the daemon itself, through a tap (PACKETS=10000000)
+	GANETI_CLOUD_STRICT=1 GANETI_CLOUD_MUTANTS=$(PACKETS) $(VENV)/bin/pytest tests/network/test_hostile.py -k malformed
+
+test: setup check network deb ## Everything, with the lab tier on both releases of Debian
 	$(MAKE) --no-print-directory --jobs=2 lab-bookworm lab-trixie
 	$(LAB_TESTS) -m alone --release=bookworm --release=trixie tests/lab
 

@@ -65,6 +65,9 @@ class Binding(NamedTuple):
     """Seconds."""
     renewal_time: int | None = None
     """Seconds."""
+    boot_server: IPv4Address | None = None
+    """Whom firmware that boots from the network asks for its file; without one, the DHCP server."""
+    boot_file: str = ""
     options: tuple[tuple[int, bytes], ...] = ()
     """Further options of DHCPv4, by number (1 to 254)."""
     tags: tuple[str, ...] = ()
@@ -210,6 +213,8 @@ _KEYS = {
     # 32 bits in a packet, and all ones are for ever (RFC 2131, 3.3).
     "LEASE_TIME": _Key("lease_time", values.number("seconds", 1, 0xFFFFFFFF)),
     "RENEWAL_TIME": _Key("renewal_time", values.number("seconds", 1, 0xFFFFFFFF)),
+    "BOOT_SERVER": _Key("boot_server", values.ipv4),
+    "BOOT_FILE": _Key("boot_file", values.file_name),
 }
 
 _OPTION = "OPTION_"

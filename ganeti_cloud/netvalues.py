@@ -123,6 +123,16 @@ def each(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(read(word) for word in text.replace(",", " ").split())
 
 
+_PRINTABLE = re.compile(r"[ -~]*").fullmatch
+
+
+def file_name(text: str) -> str:
+    """The name of a file, or the address of one, for firmware to load."""
+    if len(text) > 255 or _PRINTABLE(text) is None:
+        raise ValueError("at most 255 printable characters of ASCII")
+    return text
+
+
 def content(text: str) -> bytes:
     """The bytes in an option of DHCP."""
     try:

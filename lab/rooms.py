@@ -23,7 +23,8 @@ from typing import IO, TypeVar
 
 from ganeti_cloud.process import run
 
-STEP_S = 20.0
+# A limit, and not a wait: on a machine with other work a second of CPU may take ten.
+STEP_S = 60.0
 
 _T = TypeVar("_T")
 

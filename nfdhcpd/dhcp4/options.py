@@ -62,6 +62,8 @@ def parameters(binding: Binding, site: Dhcp4Settings) -> dict[int, bytes]:
         numbers.DOMAIN_NAME: _text(binding.domain or site.domain or binding.hostname.partition(".")[2]),
         numbers.NTP_SERVERS: _addresses(binding.ntp_servers) or _addresses(site.ntp_servers),
         numbers.DOMAIN_SEARCH: names.search_list(binding.search_domains or site.search_domains),
+        numbers.TFTP_SERVER_NAME: _text(str(binding.boot_server or "")),
+        numbers.BOOT_FILE_NAME: _text(binding.boot_file),
         **dict(binding.options),
     }
     return {code: shared(option(code, value)) for code, value in values.items() if value}

@@ -22,9 +22,10 @@ _SHORTEST = 300
 _BEGIN = numbers.BOOTREPLY << 24 | numbers.ETHERNET << 16 | 6 << 8
 _CHANGING = struct.Struct("!HII")
 _BEFORE_SECONDS = 8
-_FIXED = struct.Struct("!HH4s4s4s4s16s64x128x4s")
-# What comes after the seconds: the fixed part ends with chaddr, and sname and file are empty.
-_ZEROS = 36
+_FIXED = struct.Struct("!HH4s4s4s4s16s64x128s4s")
+# Where they begin, behind the transaction ID: sname, which is empty, and file, which is so most of the time.
+_SNAME = 36
+_FILE = _SNAME + 64
 _COOKIE = _FIXED.size - len(numbers.MAGIC_COOKIE)
 _HEADERS = ipv4.HEADER + ipv4.UDP_HEADER + _BEFORE_SECONDS + _FIXED.size
 _END = bytes((numbers.END,))
@@ -76,7 +77,7 @@ def make(told: Told, request: Request, outcome: Outcome) -> Reply:
     )
     before = ethernet.frame(mac, told.router_mac, ethernet.IPV4, headers)
     # Between these two there are but zeros.
-    remainder += _BEGIN + total(after[:_ZEROS]) + total(after[_COOKIE:])
+    remainder += _BEGIN + total(after[:_SNAME]) + total(after[_FILE if told.boot_file else _COOKIE :])
     return Reply(outcome, before, remainder, after)
 
 
@@ -98,7 +99,8 @@ def _destination(request: Request, ciaddr: bytes, yiaddr: bytes) -> bytes:
 def _after_xid(told: Told, request: Request, outcome: Outcome, ciaddr: bytes, yiaddr: bytes) -> bytes:
     """RFC 2131, table 3."""
     flags = numbers.BROADCAST_FLAG if request.broadcast else 0
-    fixed = _FIXED.pack(0, flags, ciaddr, yiaddr, ipv4.ANY, ipv4.ANY, request.mac, numbers.MAGIC_COOKIE)
+    siaddr, file = (b"", b"") if outcome is outcomes.NAK else (told.boot_server, told.boot_file)
+    fixed = _FIXED.pack(0, flags, ciaddr, yiaddr, siaddr, ipv4.ANY, request.mac, file, numbers.MAGIC_COOKIE)
     options = _always(told, request, outcome)
     if outcome is not outcomes.NAK:
         room = min(request.maximum_size, told.mtu) - _HEADERS - len(options) - len(_END)

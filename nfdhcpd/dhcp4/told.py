@@ -11,6 +11,7 @@ from nfdhcpd.dhcp4 import numbers, options
 from nfdhcpd.settings import Dhcp4Settings
 
 _MTU_OF_ETHERNET = 1500
+_BOOT_FILE_FIELD = 128
 
 
 class Told(NamedTuple):
@@ -30,6 +31,9 @@ class Told(NamedTuple):
     """With the options of a lease."""
     parameters: dict[int, bytes]
     """Options to choose from, by number."""
+    boot_server: bytes
+    boot_file: bytes
+    """For the fields that firmware looks at (RFC 2131, 2), whatever it asks for."""
 
 
 def tell(binding: Binding, address: IPv4Address, site: Dhcp4Settings, router_mac: bytes) -> Told:
@@ -45,7 +49,14 @@ def tell(binding: Binding, address: IPv4Address, site: Dhcp4Settings, router_mac
         options.shared(identifier),
         options.shared(identifier + options.times(binding, site)),
         options.parameters(binding, site),
+        b"" if binding.boot_server is None else binding.boot_server.packed,
+        _field(binding.boot_file),
     )
+
+
+def _field(file: str) -> bytes:
+    """*file*, unless the field is too short for it and the zero that ends it: it is in option 67 as well."""
+    return file.encode("ascii") if len(file) < _BOOT_FILE_FIELD else b""
 
 
 def _on_link(binding: Binding, address: IPv4Address) -> IPv4Address | None:

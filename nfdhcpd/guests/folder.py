@@ -15,7 +15,8 @@ from ganeti_cloud.errors import CloudError
 from ganeti_cloud.inotify import Watch, WatchError
 from ganeti_cloud.netvalues import is_interface_name
 
-# How many files are read before packets have their turn again: reading one takes as long as some ten answers.
+# How many files are read, or bindings told of again, before packets have their turn again: one takes as long as some
+# ten answers.
 _AT_ONCE = 8
 
 
@@ -23,7 +24,7 @@ class News(NamedTuple):
     """What has happened since the last time."""
 
     changed: list[str]
-    """Taps whose binding is new, another one, or no more there."""
+    """Taps whose binding is new, another one, or no more there, or that :meth:`Folder.again` was asked for."""
     problems: list[CloudError]
     """What cannot be read; each is told once."""
 
@@ -42,6 +43,7 @@ class Folder:
         self._is_watched = True
         # In the order in which they came; a name that comes again has not to be read twice.
         self._names: dict[str, None] = {}
+        self._again: dict[str, None] = {}
         self._told: dict[str, str] = {}
         self._list()
 
@@ -51,8 +53,8 @@ class Folder:
 
     @property
     def is_busy(self) -> bool:
-        """Whether files are still to be read, so that :meth:`news` should be called again soon."""
-        return bool(self._names)
+        """Whether there are more news, so that :meth:`news` should be called again soon."""
+        return bool(self._names or self._again)
 
     def news(self) -> News:
         """What has changed, a part of it when it is much. To be called when the file descriptor is readable, while
@@ -62,8 +64,12 @@ class Folder:
             self._look()
         except WatchError as err:
             self._tell("", err, problems)
-        changed = [name for name in self._some() if self._load(name, problems)]
-        return News(changed, problems)
+        changed = [name for name in _some(self._names) if self._load(name, problems)]
+        return News(changed + _some(self._again), problems)
+
+    def again(self) -> None:
+        """Tell of all bindings once more, some at a time, as if they had changed: something else has."""
+        self._again.update(dict.fromkeys(self.bindings))
 
     def close(self) -> None:
         """Watch no more."""
@@ -93,12 +99,6 @@ class Folder:
         self._told.pop("", None)
         self._names.update(dict.fromkeys([*self.bindings, *filter(None, self._told), *filter(_is_tap, names)]))
 
-    def _some(self) -> list[str]:
-        names = list(islice(self._names, _AT_ONCE))
-        for name in names:
-            del self._names[name]
-        return names
-
     def _load(self, tap: str, problems: list[CloudError]) -> bool:
         """Read the file of *tap*; returns whether its binding has changed."""
         before = self.bindings.get(tap)
@@ -120,6 +120,14 @@ class Folder:
             problems.append(err)
 
 
+def _some(names: dict[str, None]) -> list[str]:
+    """The first of *names*, which are taken out."""
+    some = list(islice(names, _AT_ONCE))
+    for name in some:
+        del names[name]
+    return some
+
+
 def read(path: str, tap: str) -> Binding | None:
     """The binding in the file *path*, which is about *tap*; None when there is no such file. Raises BindingError."""
     try:
@@ -136,6 +144,11 @@ def read(path: str, tap: str) -> Binding | None:
         raise BindingError(f"{path}: {err}") from err
     finally:
         os.close(descriptor)
+    return understood(data, tap)
+
+
+def understood(data: bytes, tap: str) -> Binding:
+    """The binding of *tap* that the content of a file says. Raises BindingError."""
     try:
         text = data.decode()
     except UnicodeDecodeError as err:

@@ -35,6 +35,8 @@ class Guests:
         self._keeper = leases.Keeper(self._state, protocols.OUTCOMES)
         self._save_at = time.monotonic()
         self._saved_total = -1
+        self._is_changing = False
+        self._problem_of_links = ""
         self.folder = Folder(site.service.bindings)
         try:
             self.links = Links()
@@ -66,28 +68,39 @@ class Guests:
     def on_files(self) -> None:
         """Look which files have changed."""
         self._tell(self._news_of_files())
+        if self._is_changing and not self.folder.is_busy:
+            self._is_changing = False
+            now = time.monotonic()
+            for tap in self.taps.by_index.values():
+                self._begin(tap, now)
+            log.info("the settings are new; taps served: %d", len(self.taps.by_index))
 
     def on_links(self) -> None:
         """Look which interfaces have changed."""
         try:
             changed = self.links.changes()
         except CloudError as err:
-            log.warning("%s", err)
+            if str(err) != self._problem_of_links:
+                self._problem_of_links = str(err)
+                log.warning("%s", err)
             return
+        self._problem_of_links = ""
         self._tell(self._followed(self.taps.refresh(changed)))
 
     def change(self, site: Settings) -> None:
-        """Serve all by other settings."""
-        self._tell(self.taps.prepare_all(protocols.preparing(site)))
-        now = time.monotonic()
-        for tap in self.taps.by_index.values():
-            self._begin(tap, now)
-        log.info("the settings are new; taps served: %d", len(self.taps.by_index))
+        """Serve all by other settings, some at a time: packets have their turn between."""
+        self.taps.prepare_by(protocols.preparing(site))
+        self.folder.again()
+        self._is_changing = True
+        # The first ones now, which on most nodes are all.
+        self.on_files()
 
     def tick(self, now: float, total: int) -> None:
         """What is to be done about once a second; *total* is the number of all packets up to now."""
-        # A folder that has gone may have come again, of which nobody tells.
+        # A folder that has gone may have come again, of which nobody tells; and a kernel that could not say what it had
+        # lost may have nothing new to tell.
         self.on_files()
+        self.on_links()
         if not self._keeper.is_writing and now >= self._save_at:
             self._save_at = now + _SAVE_EVERY_S
             if total != self._saved_total:

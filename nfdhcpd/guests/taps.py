@@ -119,6 +119,8 @@ class Taps:
         self._indevs: dict[str, str] = {}
         # Why a tap is not served, or not as its file says: told once.
         self._told: dict[str, Change] = {}
+        # Taps whose answers were prepared before the settings changed.
+        self._stale: set[str] = set()
 
     def refresh(self, names: Iterable[str]) -> list[Change]:
         """Look again at what *names* name: taps whose files have changed, and interfaces that have.
@@ -128,17 +130,15 @@ class Taps:
         wanted = dict.fromkeys(names)
         for name in list(wanted):
             wanted.update(dict.fromkeys(self._users.get(name, ())))
-        return self._news(wanted)
+        return [change for name in wanted if (change := self._settle(name)) is not None]
 
-    def prepare_all(self, prepare: Prepare) -> list[Change]:
-        """Prepare everything anew with *prepare*: the settings have changed."""
+    def prepare_by(self, prepare: Prepare) -> None:
+        """Prepare with *prepare* from now on, as the settings have changed; what is served already, at its next
+        :meth:`refresh`."""
         self._prepare = prepare
-        return self._news(list(self._bindings), anew=True)
+        self._stale = set(self.by_name)
 
-    def _news(self, names: Iterable[str], *, anew: bool = False) -> list[Change]:
-        return [change for name in names if (change := self._settle(name, anew)) is not None]
-
-    def _settle(self, name: str, anew: bool) -> Change | None:
+    def _settle(self, name: str) -> Change | None:
         binding = self._bindings.get(name)
         self._follow(name, binding)
         if binding is None:
@@ -147,7 +147,7 @@ class Taps:
         if missing:
             self._stop(name)
             return self._tell(Change(name, State.WAITING, binding, missing))
-        return self._serve(binding, self._links[name].number, self._links[binding.indev].mac, anew)
+        return self._serve(binding, self._links[name].number, self._links[binding.indev].mac)
 
     def _missing(self, *names: str) -> str:
         """What is wrong with the first interface of *names* that is not as it has to be; empty when nothing is."""
@@ -159,10 +159,10 @@ class Taps:
                 return f"interface {name} has no Ethernet address"
         return ""
 
-    def _serve(self, binding: Binding, index: int, router_mac: bytes, anew: bool) -> Change | None:
+    def _serve(self, binding: Binding, index: int, router_mac: bytes) -> Change | None:
         tap = self.by_name.get(binding.tap)
         is_same = tap is not None and (tap.binding, tap.index, tap.router_mac) == (binding, index, router_mac)
-        if is_same and not anew:
+        if is_same and binding.tap not in self._stale:
             self._told.pop(binding.tap, None)
             return None
         if tap is not None and tap.index != index:
@@ -179,6 +179,7 @@ class Taps:
             tap.change(binding, index, router_mac, prepared)
         self.by_index[index] = tap
         self._told.pop(tap.name, None)
+        self._stale.discard(tap.name)
         return None if is_same else Change(tap.name, state, binding)
 
     def _refuse(self, binding: Binding, err: Exception) -> Change | None:
@@ -199,6 +200,7 @@ class Taps:
 
     def _forget(self, name: str) -> Change | None:
         self._stop(name)
+        self._stale.discard(name)
         told = self._told.pop(name, None)
         tap = self.by_name.pop(name, None)
         return None if tap is None and told is None else Change(name, State.FORGOTTEN, None)

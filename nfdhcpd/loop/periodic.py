@@ -39,7 +39,7 @@ class Schedule:
     def begin(self, tap: Tap, now: float) -> None:
         """*tap* is new, or tells something new: a few advertisements come soon (RFC 4861, 6.2.4)."""
         # Anywhere in that time: after a restart all taps are new.
-        self._plan(tap.index, now + self._chance.uniform(0.0, _INITIAL_INTERVAL_S), _INITIAL_ADVERTISEMENTS)
+        self._plan(tap.index, now + self._chance.uniform(0.0, self._longest_initial()), _INITIAL_ADVERTISEMENTS)
 
     def due_in(self, now: float) -> float | None:
         """Seconds until :meth:`work` has something to do; None when there is no tap."""
@@ -64,8 +64,13 @@ class Schedule:
 
     def _interval(self, soon: int) -> float:
         if soon > 0:
-            return self._chance.uniform(_LEAST_INTERVAL_S, _INITIAL_INTERVAL_S)
+            longest = self._longest_initial()
+            return self._chance.uniform(min(_LEAST_INTERVAL_S, longest), longest)
         return self._chance.uniform(_SHORTEST * self.period, self.period)
+
+    def _longest_initial(self) -> float:
+        """The first ones come no later than any other would (RFC 4861, 6.2.4)."""
+        return min(_INITIAL_INTERVAL_S, self.period)
 
     def _plan(self, index: int, at: float, soon: int) -> None:
         self._next[index] = (at, soon)

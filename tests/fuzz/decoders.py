@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Shows wrong packets to the decoders of nfdhcpd: ``python -m tests.fuzz.decoders 10000000``.
 
-With ``--atheris FOLDER``, where that program is installed, it chooses the packets by what they make a decoder do, and
-keeps those that did something new in the folder.
+With ``--atheris FOLDER`` that program chooses the packets by what they make a decoder do, and keeps those that did
+something new in the folder, one below it for each decoder. It begins with those in ``corpus/``, which it has found
+before.
 """
 
 from __future__ import annotations
 
 import importlib
 import random
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -20,7 +22,9 @@ import click
 from tests.fuzz.mutating import Target, packets
 
 # The modules that have a TARGET. They are imported only when they are needed, as atheris has to see it happen.
-TARGETS = {name: f"tests.fuzz.{name}" for name in ("dhcp4", "dhcp6", "ns", "rs")}
+TARGETS = {name: f"tests.fuzz.{name}" for name in ("binding", "dhcp4", "dhcp6", "ns", "rs")}
+
+CORPUS = Path(__file__).parent / "corpus"
 
 _PART = 100_000
 
@@ -51,18 +55,22 @@ def shown(target: Target, seed: int, number: int) -> Counter[str]:
     "--atheris",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Let atheris choose the packets, beginning with those in this folder; for one decoder at a time.",
+    help="Let atheris choose the packets, beginning with those in this folder.",
 )
 @click.argument("number", type=click.IntRange(1))
 def main(seed: int, only: str | None, folder: Path | None, number: int) -> None:
     """Show NUMBER packets to each decoder, and print what became of them."""
-    if folder is None:
-        for name in [only] if only else TARGETS:
-            _by_seed(name, seed, number)
-    elif only is None:
-        raise click.UsageError("--atheris works on one decoder at a time: add --only")
-    else:
+    if folder is not None and only is not None:
         _by_atheris(only, folder, number)
+        return
+    for name in [only] if only else TARGETS:
+        if folder is None:
+            _by_seed(name, seed, number)
+        else:
+            # It ends the process that it runs in.
+            words = [sys.executable, "-m", __spec__.name, "--only", name, "--atheris", str(folder), str(number)]
+            if subprocess.run(words, check=False).returncode != 0:
+                raise click.ClickException(f"{name}: see above for the packet that did harm")
 
 
 def _by_seed(name: str, seed: int, number: int) -> None:
@@ -86,20 +94,36 @@ def _by_atheris(name: str, folder: Path, number: int) -> None:
     try:
         atheris = importlib.import_module("atheris")
     except ModuleNotFoundError as err:
-        raise click.ClickException("atheris is not installed here; pip installs it into an environment") from err
-    with atheris.instrument_imports(include=["nfdhcpd"]):
+        raise click.ClickException("atheris is not installed here; make setup installs it") from err
+    with atheris.instrument_imports(include=["ganeti_cloud", "nfdhcpd"]):
         chosen = target(name)
 
-    def show(data: bytes) -> None:
-        # The first byte says whether the rest is a packet or only a message, which gets right checksums.
-        chosen.check(data[1:] if data[:1] == b"\0" else chosen.wrap(data[1:]))
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, seed in enumerate(chosen.seeds):
-        (folder / f"message-{index}").write_bytes(b"\1" + seed)
-        (folder / f"packet-{index}").write_bytes(b"\0" + chosen.wrap(seed))
-    atheris.Setup([sys.argv[0], f"-runs={number}", "-max_len=1501", str(folder)], show)
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    for index, data in enumerate((*begun_with(chosen), *found(name))):
+        (place / f"known-{index}").write_bytes(data)
+    atheris.Setup(
+        [sys.argv[0], f"-runs={number}", "-max_len=1501", f"-artifact_prefix={place}/", str(place)],
+        lambda data: chosen.check(packet(chosen, data)),
+    )
     atheris.Fuzz()
+
+
+def packet(target: Target, data: bytes) -> bytes:
+    """What atheris means by *data*: the first byte says whether the rest is a packet, or only a message."""
+    return data[1:] if data[:1] == b"\0" else target.wrap(data[1:])
+
+
+def begun_with(target: Target) -> Iterator[bytes]:
+    """The seeds of *target*, for atheris."""
+    for seed in target.seeds:
+        yield b"\1" + seed
+        yield b"\0" + target.wrap(seed)
+
+
+def found(name: str) -> list[bytes]:
+    """What atheris has found for a decoder up to now: of all that makes it do something else, one of each."""
+    return [bytes.fromhex(line) for line in (CORPUS / f"{name}.txt").read_text(encoding="ascii").split()]
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
+
+from nfdhcpd.packets.outcome import Answer, Outcome
 
 
 class Target(NamedTuple):
@@ -19,6 +21,14 @@ class Target(NamedTuple):
     """Makes the packet that brings a message, with right lengths and checksums."""
     check: Callable[[bytes], str]
     """Shows a packet to the decoder and says what became of it. Raises for what must never happen."""
+
+
+def consistent(answer: Answer, outcomes: Collection[Outcome]) -> Answer:
+    """*answer*, which is one of the *outcomes*, with a frame if and only if that says so."""
+    outcome, frame = answer
+    assert outcome in outcomes
+    assert outcome.answered == (frame is not None)
+    return answer
 
 
 _EDGES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 0x7F, 0x80, 0xFE, 0xFF)

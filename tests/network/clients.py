@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from lab.rooms import Program, Room, wait_for
+from lab.rooms import STEP_S, Program, Room, wait_for
 
 LINK = "eth0"
 EVENTS = "/run/client"
@@ -62,6 +64,40 @@ class Told:
     routes: tuple[tuple[str, str], ...] = ()
 
 
+class Called(NamedTuple):
+    """What one client calls each part of a lease."""
+
+    address: str
+    mask: str
+    server: str
+    lease: str
+    routers: str
+    broadcast: str
+    nameservers: str
+    domain: str
+    search: str
+    ntp: str
+    mtu: str
+    hostname: str
+    routes: str
+
+
+_OF_UDHCPC = Called(
+    *("ip", "mask", "serverid", "lease", "router", "broadcast", "dns", "domain", "search", "ntpsrv", "mtu"),
+    *("hostname", "staticroutes"),
+)
+# dhcpcd has taken over the names of dhclient's variables.
+_OF_DHCLIENT = Called(
+    *("new_ip_address", "new_subnet_mask", "new_dhcp_server_identifier", "new_dhcp_lease_time", "new_routers"),
+    *("new_broadcast_address", "new_domain_name_servers", "new_domain_name", "new_domain_search", "new_ntp_servers"),
+    *("new_interface_mtu", "new_host_name", "new_classless_static_routes"),
+)
+_OF_NETWORKD = Called(
+    *("ADDRESS", "NETMASK", "SERVER_ADDRESS", "LIFETIME", "ROUTER", "BROADCAST", "DNS", "DOMAINNAME"),
+    *("DOMAIN_SEARCH_LIST", "NTP", "MTU", "HOSTNAME", "CLASSLESS_ROUTES"),
+)
+
+
 @dataclass
 class Client:
     """One DHCP client in a guest. Subclasses say how it is run and what it calls things."""
@@ -71,6 +107,7 @@ class Client:
 
     TOLD: ClassVar[Sequence[str]] = ()
     """The events with which it gets an address, or has it confirmed."""
+    CALLED: ClassVar[Called]
 
     def start(self, *more: str) -> None:
         """Run it in the foreground."""
@@ -93,7 +130,7 @@ class Client:
         """What happened to it, in order, in its own words."""
         return [event["event"] for event in self.events()]
 
-    def awaited(self, *names: str, after: int = 0, timeout_s: float = 15.0) -> Mapping[str, str]:
+    def awaited(self, *names: str, after: int = 0, timeout_s: float = STEP_S) -> Mapping[str, str]:
         """The first event of these *names* among those *after* the first so many, as soon as it happens."""
 
         def look() -> list[Mapping[str, str]]:
@@ -105,13 +142,41 @@ class Client:
             said = self.program.said if self.program else ""
             raise AssertionError(f"{err}; it had {self.names()} and said: {said}") from None
 
-    def told(self, *, after: int = 0, timeout_s: float = 15.0) -> Told:
+    def told(self, *, after: int = 0, timeout_s: float = STEP_S) -> Told:
         """Its lease, as soon as it has one."""
         return self.read(self.awaited(*self.TOLD, after=after, timeout_s=timeout_s))
 
     def read(self, variables: Mapping[str, str]) -> Told:
         """The lease in *variables* of its hook."""
-        raise NotImplementedError
+        called = self.CALLED
+        mtu = variables.get(called.mtu)
+        return Told(
+            address=variables[called.address],
+            prefix=self.prefix(variables[called.mask]),
+            server=variables[called.server],
+            lease_s=int(variables[called.lease]),
+            routers=tuple(variables.get(called.routers, "").split()),
+            broadcast=variables.get(called.broadcast, ""),
+            nameservers=tuple(variables.get(called.nameservers, "").split()),
+            domain=variables.get(called.domain, ""),
+            search=tuple(each.rstrip(".") for each in variables.get(called.search, "").split()),
+            ntp=tuple(variables.get(called.ntp, "").split()),
+            mtu=None if mtu is None else int(mtu),
+            hostname=variables.get(called.hostname, ""),
+            routes=self.routes(variables.get(called.routes, "")),
+        )
+
+    def prefix(self, mask: str) -> int:
+        """The length of the prefix that *mask* says."""
+        return ipaddress.IPv4Network(f"0.0.0.0/{mask}").prefixlen
+
+    def routes(self, text: str) -> tuple[tuple[str, str], ...]:
+        """Networks and their routers, which follow each other in *text*."""
+        words = text.replace(",", " ").split()
+        return tuple(zip(words[::2], words[1::2], strict=True))
+
+    def awaits_kept(self) -> None:
+        """Wait until another start would know of its lease: most have written it down before their hook."""
 
     def stop(self) -> None:
         """End it as a shutdown does."""
@@ -121,28 +186,14 @@ class Client:
 
 class Udhcpc(Client):
     TOLD = ("bound",)
+    CALLED = _OF_UDHCPC
 
     def command(self, *more: str) -> list[str]:
         asked = ["-O", "search", "-O", "staticroutes", "-O", "ntpsrv", "-O", "mtu"]
         return ["udhcpc", "-f", "-i", LINK, "-s", HOOK, "-t", "5", "-T", "1", "-A", "2", *asked, *more]
 
-    def read(self, variables: Mapping[str, str]) -> Told:
-        routes = variables.get("staticroutes", "").split()
-        return Told(
-            address=variables["ip"],
-            prefix=int(variables["mask"]),
-            server=variables["serverid"],
-            lease_s=int(variables["lease"]),
-            routers=tuple(variables.get("router", "").split()),
-            broadcast=variables.get("broadcast", ""),
-            nameservers=tuple(variables.get("dns", "").split()),
-            domain=variables.get("domain", ""),
-            search=tuple(variables.get("search", "").split()),
-            ntp=tuple(variables.get("ntpsrv", "").split()),
-            mtu=int(variables["mtu"]) if "mtu" in variables else None,
-            hostname=variables.get("hostname", ""),
-            routes=tuple(zip(routes[::2], routes[1::2], strict=True)),
-        )
+    def prefix(self, mask: str) -> int:
+        return int(mask)
 
     def renew(self) -> None:
         assert self.program
@@ -151,35 +202,6 @@ class Udhcpc(Client):
     def release(self) -> None:
         assert self.program
         self.program.send(signal.SIGUSR2)
-
-
-class _IscNames(Client):
-    """dhcpcd has taken over the names of dhclient's variables."""
-
-    TOLD = ("BOUND", "REBOOT")
-    ROUTES: ClassVar[str]
-
-    def read(self, variables: Mapping[str, str]) -> Told:
-        network = ipaddress.IPv4Network(f"0.0.0.0/{variables['new_subnet_mask']}")
-        return Told(
-            address=variables["new_ip_address"],
-            prefix=network.prefixlen,
-            server=variables["new_dhcp_server_identifier"],
-            lease_s=int(variables["new_dhcp_lease_time"]),
-            routers=tuple(variables.get("new_routers", "").split()),
-            broadcast=variables.get("new_broadcast_address", ""),
-            nameservers=tuple(variables.get("new_domain_name_servers", "").split()),
-            domain=variables.get("new_domain_name", ""),
-            search=tuple(each.rstrip(".") for each in variables.get("new_domain_search", "").split()),
-            ntp=tuple(variables.get("new_ntp_servers", "").split()),
-            mtu=int(variables["new_interface_mtu"]) if "new_interface_mtu" in variables else None,
-            hostname=variables.get("new_host_name", ""),
-            routes=self.routes(variables.get(self.ROUTES, "")),
-        )
-
-    def routes(self, text: str) -> tuple[tuple[str, str], ...]:
-        words = text.split()
-        return tuple(zip(words[::2], words[1::2], strict=True))
 
 
 _DHCLIENT = """
@@ -191,14 +213,21 @@ timeout 10; retry 1; reboot 4; select-timeout 0; initial-interval 1; backoff-cut
 """
 
 
-class Dhclient(_IscNames):
-    ROUTES = "new_classless_static_routes"
+class Dhclient(Client):
+    TOLD = ("BOUND", "REBOOT")
+    CALLED = _OF_DHCLIENT
+    CONFIGURATION: ClassVar[str] = _DHCLIENT
     LEASES = "/var/lib/dhcp/dhclient.leases"
 
     def command(self, *more: str) -> list[str]:
-        self.guest.write("/etc/dhcp/test.conf", _DHCLIENT)
+        self.guest.write("/etc/dhcp/test.conf", self.CONFIGURATION)
         files = ["-cf", "/etc/dhcp/test.conf", "-lf", self.LEASES, "-pf", "/run/dhclient.pid"]
         return ["dhclient", "-d", "-v", "-sf", HOOK, *files, *(more or ("-4",)), LINK]
+
+    def awaits_kept(self) -> None:
+        """Wait until it has written its lease down, which it does after its hook."""
+        leases = self.guest.root / self.LEASES.lstrip("/")
+        wait_for("a lease in the file", lambda: "lease" in leases.read_text(encoding="utf-8"))
 
     def routes(self, text: str) -> tuple[tuple[str, str], ...]:
         """Option 121 as bytes in decimal (RFC 3442): the width, as much of the network as it needs, the router."""
@@ -210,6 +239,12 @@ class Dhclient(_IscNames):
             found.append((f"{ipaddress.IPv4Address(network)}/{width}", str(ipaddress.IPv4Address(router))))
             numbers = numbers[5 + taken :]
         return tuple(found)
+
+
+class DhclientRebinding(Dhclient):
+    """Takes another T2 than it is told, long before the lease ends."""
+
+    CONFIGURATION = f"{_DHCLIENT}supersede dhcp-rebinding-time 4;\n"
 
 
 class DhclientRefusing(Dhclient):
@@ -229,10 +264,11 @@ persistent
 """
 
 
-class Dhcpcd(_IscNames):
+class Dhcpcd(Client):
     """Configures the link itself."""
 
-    ROUTES = "new_classless_static_routes"
+    TOLD = ("BOUND", "REBOOT")
+    CALLED = _OF_DHCLIENT
 
     def hook(self) -> str:
         return f"{_RECORD}record\n"
@@ -240,6 +276,21 @@ class Dhcpcd(_IscNames):
     def command(self, *more: str) -> list[str]:
         self.guest.write("/etc/test-dhcpcd.conf", _DHCPCD)
         return ["dhcpcd", "-B", "-f", "/etc/test-dhcpcd.conf", "-c", HOOK, *(more or ("-4", "-A")), LINK]
+
+    def stop(self) -> None:
+        """End it as a shutdown does, by as many signals as it takes.
+
+        Version 9.4.1 notes a signal that comes while it works, and looks at its notes when something else wakes it.
+        """
+        assert self.program
+        program, pid = self.program, self.program.pid
+
+        def again() -> bool:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            return not program.running
+
+        wait_for("the end of dhcpcd", again, every_s=0.2)
 
     def order(self, *flags: str) -> None:
         """Tell the one that runs something, by the flags of a second call."""
@@ -264,6 +315,8 @@ UseTimezone=no
 class Networkd(Client):
     """systemd-networkd. It has no hook: its lease is in a file, and what else it does is looked up in the kernel."""
 
+    CALLED = _OF_NETWORKD
+
     def start(self, *more: str) -> None:
         """Run it, with the text of its ``.network`` file in *more* when that is not to be the usual."""
         [text] = more or (NETWORKD,)
@@ -273,7 +326,7 @@ class Networkd(Client):
         environment = ["SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console"]
         self.program = self.guest.start(["/lib/systemd/systemd-networkd"], environment=environment)
 
-    def told(self, *, after: int = 0, timeout_s: float = 15.0) -> Told:
+    def told(self, *, after: int = 0, timeout_s: float = STEP_S) -> Told:
         index = int((self.guest.root / f"sys/class/net/{LINK}/ifindex").read_text(encoding="ascii"))
         lease = self.guest.root / f"run/systemd/netif/leases/{index}"
         assert self.program
@@ -283,25 +336,6 @@ class Networkd(Client):
             raise AssertionError(f"{err}: {self.program.said}") from None
         assert isinstance(text, str)
         return self.read(dict(line.partition("=")[::2] for line in text.splitlines()))
-
-    def read(self, variables: Mapping[str, str]) -> Told:
-        network = ipaddress.IPv4Network(f"0.0.0.0/{variables['NETMASK']}")
-        routes = [route.split(",") for route in variables.get("CLASSLESS_ROUTES", "").split()]
-        return Told(
-            address=variables["ADDRESS"],
-            prefix=network.prefixlen,
-            server=variables["SERVER_ADDRESS"],
-            lease_s=int(variables["LIFETIME"]),
-            routers=tuple(variables.get("ROUTER", "").split()),
-            broadcast=variables.get("BROADCAST", ""),
-            nameservers=tuple(variables.get("DNS", "").split()),
-            domain=variables.get("DOMAINNAME", ""),
-            search=tuple(variables.get("DOMAIN_SEARCH_LIST", "").split()),
-            ntp=tuple(variables.get("NTP", "").split()),
-            mtu=int(variables["MTU"]) if "MTU" in variables else None,
-            hostname=variables.get("HOSTNAME", ""),
-            routes=tuple((network, router) for network, router in routes),
-        )
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -18,7 +18,19 @@ from tests.network.daemon import Daemon
 from tests.network.node import Guest, Host
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
-_PROGRAMS = ("unshare", "nsenter", "ip", "dnsmasq", "udhcpc", "dhclient", "dhcpcd", "rdisc6", "arping")
+_PROGRAMS = (
+    "unshare",
+    "nsenter",
+    "ip",
+    "dnsmasq",
+    "udhcpc",
+    "dhclient",
+    "dhcpcd",
+    "rdisc6",
+    "arping",
+    "ping",
+    "qemu-system-x86_64",
+)
 
 
 @pytest.hookimpl(wrapper=True)

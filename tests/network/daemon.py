@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -20,8 +21,6 @@ SETTINGS = "/etc/ganeti-cloud/nfdhcpd.toml"
 NFDHCPD = [sys.executable, str(TREE / "nfdhcpd/scripts/nfdhcpd")]
 # No guest of a test may be slowed down by chance; those of limits set their own.
 QUICK: dict[str, dict[str, object]] = {"limits": {"packets_per_second": 1000, "burst": 1000}}
-
-_READY_S = 15.0
 
 
 class Daemon:
@@ -59,7 +58,7 @@ class Daemon:
         """What ``nfdhcpd leases --json`` shows."""
         return json.loads(self.call("leases", "--json"))
 
-    def notified(self, wanted: str, timeout_s: float = _READY_S) -> None:
+    def notified(self, wanted: str, timeout_s: float = STEP_S) -> None:
         """Wait until it tells systemd *wanted*."""
 
         def look() -> bool:
@@ -108,6 +107,16 @@ class Daemon:
         """Packets by what became of them, ``protocol outcome``, as its metrics tell."""
         text = _get(self._host.room.root / "run/nfdhcpd/http.sock", "/metrics")
         return {name: int(float(value)) for name, value in _counters(text)}
+
+    def awaits_count(self, name: str, least: int = 1) -> None:
+        """Wait until at least so many packets became what *name* says, as :meth:`counts` calls it."""
+        wait_for(f"{least} of {name}", lambda: self.counts()[name] >= least, every_s=0.1)
+
+    def cpu_s(self) -> float:
+        """How long it has worked."""
+        assert self.program
+        fields = Path(f"/proc/{self.program.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime and stime
 
     def rss_kib(self) -> int:
         """How much memory it has."""

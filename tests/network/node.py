@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.rooms import Room, cable, room, wait_for
-from tests.network.clients import LINK
+from tests.network.clients import LINK, Told
 
 FOLDER = "/var/lib/nfdhcpd"
 BRIDGE = "br0"
@@ -23,6 +23,25 @@ SUBNET = IPv4Network("198.51.100.0/24")
 GATEWAY = str(SUBNET[1])
 UPLINK = "203.0.113.2"
 SUBNET6, GATEWAY6 = "2001:db8:5::/64", "2001:db8:5::1"
+
+
+EVERYTHING = Told(
+    address=str(SUBNET[10]),
+    prefix=24,
+    server=SERVER,
+    lease_s=1200,
+    routers=(GATEWAY,),
+    broadcast=str(SUBNET.broadcast_address),
+    nameservers=("192.0.2.53", "192.0.2.54"),
+    domain="example.com",
+    search=("a.example", "b.example"),
+    ntp=("192.0.2.123",),
+    mtu=1400,
+    hostname="vm0",
+    # With option 121 a client does without option 3, so that the default route is here, too (RFC 3442).
+    routes=(("10.0.0.0/8", str(SUBNET[9])), ("0.0.0.0/0", GATEWAY)),
+)
+"""What the first guest is told by a server that is to tell it all there is."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,14 @@ class Guest:
             return wanted in self.addresses(family) and "tentative" not in self.room.run(["ip", "address"])
 
         wait_for(f"the address {wanted}", there)
+
+    def awaits_default_route(self, gateway: str, family: str = "-4") -> None:
+        """Wait until there is a default route, which must go to *gateway*."""
+
+        def gateways() -> list[str]:
+            return [route["gateway"] for route in self.routes(family) if route["dst"] == "default"]
+
+        assert wait_for("a default route", gateways) == [gateway]
 
     def routes(self, family: str = "-4") -> list[dict[str, Any]]:
         found = json.loads(self.room.run(["ip", "-j", family, "route"]))

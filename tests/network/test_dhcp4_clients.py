@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from lab.rooms import wait_for
-from tests.network.clients import LINK, Client, Dhclient, Dhcpcd, Networkd, Told, Udhcpc
+from tests.network.clients import LINK, Client, Dhclient, DhclientRebinding, Dhcpcd, Networkd, Udhcpc
 from tests.network.daemon import Daemon
-from tests.network.node import BRIDGE, GATEWAY, SERVER, SUBNET, Guest, Host
+from tests.network.node import BRIDGE, EVERYTHING, GATEWAY, SUBNET, Guest, Host
 
 CLIENTS = [Udhcpc, Dhclient, Dhcpcd, Networkd]
 
@@ -29,26 +29,6 @@ OPTIONS = {
 SHORT = {"LEASE_TIME": "30", "RENEWAL_TIME": "3"}
 
 
-def whole(guest: Guest) -> Told:
-    """What the guest is to be told by a binding with OPTIONS."""
-    return Told(
-        address=guest.address,
-        prefix=24,
-        server=SERVER,
-        lease_s=1200,
-        routers=(GATEWAY,),
-        broadcast=str(SUBNET.broadcast_address),
-        nameservers=("192.0.2.53", "192.0.2.54"),
-        domain="example.com",
-        search=("a.example", "b.example"),
-        ntp=("192.0.2.123",),
-        mtu=1400,
-        hostname="vm0",
-        # With option 121 a client does without option 3, so that the default route is here, too (RFC 3442).
-        routes=(("10.0.0.0/8", str(SUBNET[9])), ("0.0.0.0/0", GATEWAY)),
-    )
-
-
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_a_guest_gets_all_that_its_binding_says(kind: type[Client], guest: Guest, host: Host, daemon: Daemon) -> None:
     host.bind(guest, **OPTIONS)
@@ -56,10 +36,10 @@ def test_a_guest_gets_all_that_its_binding_says(kind: type[Client], guest: Guest
     client = kind(guest.room)
     client.start()
     # systemd-networkd works the broadcast address out by itself, and does not ask for it.
-    expected = replace(whole(guest), broadcast="") if kind is Networkd else whole(guest)
+    expected = replace(EVERYTHING, broadcast="") if kind is Networkd else EVERYTHING
     assert client.told() == expected
     guest.awaits_address(f"{guest.address}/24")
-    assert {route.get("gateway") for route in guest.routes() if route["dst"] == "default"} == {GATEWAY}
+    guest.awaits_default_route(GATEWAY)
 
 
 def test_a_guest_without_options_gets_the_ones_of_the_site(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -91,6 +71,16 @@ def test_an_option_of_the_bindings_own_arrives(guest: Guest, host: Host, daemon:
     assert client.awaited("bound")["tftp"] == "tftp.example"
 
 
+def test_firmware_is_told_what_to_boot(guest: Guest, host: Host, daemon: Daemon) -> None:
+    host.bind(guest, BOOT_SERVER="192.0.2.69", BOOT_FILE="grub/grubx64.efi")
+    daemon.start()
+    client = Udhcpc(guest.room)
+    client.start("-O", "tftp", "-O", "bootfile")
+    told = client.awaited("bound")
+    assert (told["siaddr"], told["boot_file"]) == ("192.0.2.69", "grub/grubx64.efi")
+    assert (told["tftp"], told["bootfile"]) == ("192.0.2.69", "grub/grubx64.efi")
+
+
 def test_a_gateway_outside_of_the_guests_network_is_reached(host: Host, daemon: Daemon) -> None:
     """A routed guest with a network of its own alone: the route to its gateway comes first (RFC 3442)."""
     guest = host.guest(bridged=False)
@@ -100,7 +90,7 @@ def test_a_gateway_outside_of_the_guests_network_is_reached(host: Host, daemon: 
     client.start()
     told = client.told()
     assert (told.prefix, told.routes) == (32, (("203.0.113.1/32", "0.0.0.0"), ("0.0.0.0/0", "203.0.113.1")))
-    wait_for("a default route", lambda: [route for route in guest.routes() if route["dst"] == "default"])
+    guest.awaits_default_route("203.0.113.1")
     assert "203.0.113.1" in guest.room.run(["ip", "route", "get", "192.0.2.200"])
 
 
@@ -119,7 +109,7 @@ def test_rapid_commit_takes_two_messages(guest: Guest, host: Host, daemon: Daemo
     client.start("-4", "-A", "-o", "rapid_commit")
     assert client.told().address == guest.address
     counts = daemon.counts()
-    assert (counts["dhcp4 ack_rapid_commit"], counts["dhcp4 offer"]) == (1, 0)
+    assert (counts["dhcp4 ack_rapid_commit"] >= 1, counts["dhcp4 offer"]) == (True, 0)
 
 
 @pytest.mark.parametrize("kind", [Dhclient, Networkd])
@@ -130,7 +120,7 @@ def test_a_lease_is_renewed_in_time(kind: type[Client], guest: Guest, host: Host
     client = kind(guest.room)
     client.start()
     assert client.told().lease_s == 30
-    wait_for("a second acknowledgement", lambda: daemon.counts()["dhcp4 ack"] >= 2, every_s=0.2)
+    daemon.awaits_count("dhcp4 ack", 2)
     assert guest.addresses() == [f"{guest.address}/24"]
     if kind is Dhclient:
         assert client.read(client.awaited("RENEW")).address == guest.address
@@ -150,13 +140,13 @@ def test_who_cannot_reach_the_server_rebinds(host: Host, daemon: Daemon) -> None
     """Nobody answers for the gateway, so that the unicast has nowhere to go: at T2 the client broadcasts."""
     guest = host.guest(bridged=False)
     host.room.sysctl(f"ipv4.conf.{guest.tap}.proxy_arp=0")
-    host.bind(guest, LEASE_TIME="8", RENEWAL_TIME="2")
+    host.bind(guest, LEASE_TIME="60", RENEWAL_TIME="2")
     daemon.start()
-    client = Dhclient(guest.room)
+    client = DhclientRebinding(guest.room)
     client.start()
-    client.told()
+    assert client.awaited("BOUND")["new_dhcp_renewal_time"] == "2"
     # Which of the two it calls it depends on the second in which it looks.
-    assert client.read(client.awaited("REBIND", "RENEW", timeout_s=30)).address == guest.address
+    assert client.read(client.awaited("REBIND", "RENEW")).address == guest.address
     assert client.program
     assert client.program.said.count(" to 255.255.255.255 ") >= 3  # DISCOVER, REQUEST, and the one at T2
 
@@ -203,6 +193,7 @@ def _with_a_lease(kind: type[Client], guest: Guest) -> Client:
     client = kind(guest.room)
     client.start()
     client.told()
+    client.awaits_kept()
     client.stop()
     guest.room.run(["ip", "-4", "address", "flush", "dev", LINK])
     return client
@@ -220,7 +211,7 @@ def test_an_address_that_somebody_has_is_declined(
     host.room.ip(f"address add {guest.address}/32 dev {BRIDGE if bridged else guest.tap}")
     client = kind(guest.room)
     client.start(*words)
-    wait_for("a decline", lambda: daemon.counts()["dhcp4 decline"] >= 1, every_s=0.2)
+    daemon.awaits_count("dhcp4 decline")
     client.stop()
     assert guest.addresses() == []
     assert guest.address in daemon.said
@@ -237,10 +228,11 @@ def test_an_address_is_given_back(guest: Guest, host: Host, daemon: Daemon) -> N
     client.renew()
     client.awaited("renew")
     client.release()
-    wait_for("a release", lambda: daemon.counts()["dhcp4 release"] == 1)
+    daemon.awaits_count("dhcp4 release")
     client.stop()
+    before = len(client.events())
     client.start()
-    assert client.told(after=len(client.events())).address == guest.address
+    assert client.told(after=before).address == guest.address
 
 
 def test_who_has_an_address_already_is_told_the_rest(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -250,6 +242,6 @@ def test_who_has_an_address_already_is_told_the_rest(guest: Guest, host: Host, d
     client = Dhcpcd(guest.room)
     client.start("-4", "-A", f"--inform={guest.address}/24")
     variables = client.awaited("INFORM", "BOUND", "STATIC")
-    wait_for("an answer to INFORM", lambda: daemon.counts()["dhcp4 ack_inform"] >= 1)
+    daemon.awaits_count("dhcp4 ack_inform")
     assert variables["new_domain_name_servers"] == "192.0.2.53 192.0.2.54"
     assert "new_dhcp_lease_time" not in variables

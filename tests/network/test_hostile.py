@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -14,13 +15,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.rooms import wait_for
+from lab.rooms import STEP_S, wait_for
 from tests.network.clients import LINK, Udhcpc
 from tests.network.daemon import Daemon
 from tests.network.node import SERVER, Guest, Host
-from tests.network.wire import UNLIMITED, Wire, address, discover, offer, others, request, wires
+from tests.network.wire import UNLIMITED, Wire, address, cut_short, discover, offer, others, request, wires
 
-_MUTANTS = 60_000
+_MUTANTS = int(os.environ.get("GANETI_CLOUD_MUTANTS", "60000"))
 
 
 def test_another_mac_than_the_bindings_gets_nothing(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -31,9 +32,9 @@ def test_another_mac_than_the_bindings_gets_nothing(guest: Guest, host: Host, da
     client.start("-n", "-q", "-t", "2", "-T", "1")
     assert client.program
     assert client.program.ended().status == 1
-    counts = daemon.counts()
-    assert (counts["any spoofed_mac"] >= 2, counts["dhcp4 offer"]) == (True, 0)
-    assert f"{guest.tap}: sent from a MAC that is not its own" in daemon.said
+    daemon.awaits_count("any spoofed_mac", 2)
+    assert daemon.counts()["dhcp4 offer"] == 0
+    daemon.awaits(f"{guest.tap}: sent from a MAC that is not its own")
 
 
 def test_unless_the_binding_allows_it(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -52,21 +53,21 @@ def test_nobody_gets_the_address_of_another_tap(host: Host, daemon: Daemon) -> N
     forged = bytearray(discover(first.mac, xid=78))
     forged[70:76] = bytes.fromhex(second.mac.replace(":", ""))  # chaddr alone; its checksum is wrong now, too
     first.send(bytes(forged))
-    time.sleep(0.3)
+    wait_for("the end of both", lambda: sum(daemon.counts().values()) >= 2)
     answered = [offer(frame, xid) for wire in (first, second) for frame in wire.frames(0) for xid in (77, 78)]
     assert [found for found in answered if found] == []
     assert (first.offered(), second.offered()) == (address(first), address(second))
 
 
 @contextmanager
-def flood(wire: Wire, frame: bytes) -> Iterator[None]:
+def flood(wire: Wire, frame: bytes) -> Iterator[subprocess.Popen[bytes]]:
     """Another process writes *frame* to the tap as fast as it can."""
     code = "import os, sys\nframe = bytes.fromhex(sys.argv[2])\nwhile True: os.write(int(sys.argv[1]), frame)"
     os.set_blocking(wire.descriptor, True)
     argv = [sys.executable, "-I", "-c", code, str(wire.descriptor), frame.hex()]
     process = subprocess.Popen(argv, pass_fds=[wire.descriptor])
     try:
-        yield
+        yield process
     finally:
         assert process.poll() is None
         process.kill()
@@ -79,17 +80,20 @@ def test_a_flood_of_one_guest_is_not_felt_by_another(malformed: bool, host: Host
     bad, good = wires(host, 2)
     daemon.start()
     assert good.offered() == address(good)
-    frame = discover(bad.mac)
-    with flood(bad, frame[:100] if malformed else frame):
-        time.sleep(0.3)
-        waits = []
-        for _ in range(30):
-            begin = time.monotonic()
-            assert good.offered() == address(good)
-            waits.append(time.monotonic() - begin)
-            time.sleep(0.025)
-    assert statistics.median(waits) < 0.02
-    assert max(waits) < 0.5
+    waits: dict[bool, list[float]] = {False: [], True: []}
+    with flood(bad, cut_short(bad.mac) if malformed else discover(bad.mac)) as process:
+        # By turns, so that whatever else this machine has to do is felt with the flood and without it.
+        for flooded in (False, True) * 6:
+            os.kill(process.pid, signal.SIGCONT if flooded else signal.SIGSTOP)
+            for _ in range(6):
+                time.sleep(0.025)
+                begin = time.monotonic()
+                assert good.offered() == address(good)
+                waits[flooded].append(time.monotonic() - begin)
+    without, with_ = (statistics.median(waits[flooded]) for flooded in (False, True))
+    assert with_ < 0.02 + 4 * without
+    asked = len(waits[False]) + len(waits[True]) + 1
+    assert sum(daemon.counts().values()) > asked + 50
 
 
 def mutants(seeds: list[bytes], number: int) -> Iterator[bytes]:
@@ -119,12 +123,15 @@ def test_malformed_packets_do_no_harm(host: Host, daemon: Daemon) -> None:
     seeds = [discover(wire.mac), request(wire.mac, address(wire), SERVER), *others(wire.mac)]
     for frame in seeds:
         wire.send(frame)
-    assert len(wire.frames(1.0)) >= 1
+    assert len(wire.frames(STEP_S)) >= 1
     before = daemon.rss_kib()
     for number, frame in enumerate(mutants(seeds, _MUTANTS)):
         wire.send(frame)
         if number % 32 == 0:
             wire.frames(0)
+        # What comes while the queue is full is not looked at.
+        if number % 1024 == 0:
+            assert other.offered() == address(other)
     assert (wire.offered(), other.offered()) == (address(wire), address(other))
     counts = daemon.counts()
     assert counts["any internal_error"] == 0
@@ -141,4 +148,4 @@ def test_a_tap_that_nobody_reads_delays_nobody(host: Host, daemon: Daemon) -> No
     for _ in range(3000):
         deaf.send(frame)
     assert good.offered() == address(good)
-    wait_for("all that was sent", lambda: daemon.counts()["dhcp4 offer"] >= 3000, every_s=0.2)
+    daemon.awaits_count("dhcp4 offer", 3000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import resource
 import signal
-import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -30,8 +29,9 @@ def test_a_new_binding_replaces_the_old_one(guest: Guest, host: Host, daemon: Da
     host.bind(guest, IP=other)
     wait_for("the new address", lambda: other in daemon.call("leases"))
     client.stop()
+    before = len(client.events())
     client.start()
-    assert client.told(after=len(client.events())).address == other
+    assert client.told(after=before).address == other
 
 
 def test_a_broken_binding_leaves_the_old_one(guest: Guest, host: Host, daemon: Daemon) -> None:
@@ -67,8 +67,10 @@ def test_a_lease_survives_a_restart(guest: Guest, host: Host, daemon: Daemon) ->
     daemon.stop()
     daemon.start()
     [after] = daemon.leases()
-    # It has been renewed by now, perhaps; only a daemon that has forgotten would not know of the offer.
-    assert (after["ip"], after["seen"]["dhcp4 offer"]) == (guest.address, before["seen"]["dhcp4 offer"])
+    # It has been renewed by now, perhaps; only a daemon that has forgotten would not know of the offer. The two clocks
+    # that the time of day is made of are not read at once.
+    assert after["ip"] == guest.address
+    assert after["seen"]["dhcp4 offer"] == pytest.approx(before["seen"]["dhcp4 offer"], abs=0.5)
     assert client.read(client.awaited("RENEW")).address == guest.address
     assert guest.addresses() == [f"{guest.address}/24"]
 
@@ -94,6 +96,7 @@ def test_new_settings_are_read_on_demand(guest: Guest, host: Host, daemon: Daemo
     assert client.told().lease_s == 7200
     daemon.configure(dhcp4={"lease_time": 3600, "renewal_time": 600})
     daemon.reload()
+    daemon.awaits("the settings are new")
     client.renew()
     assert client.read(client.awaited("renew")).lease_s == 3600
 
@@ -156,13 +159,12 @@ def many_files() -> Iterator[None]:
 def test_two_thousand_taps(host: Host, daemon: Daemon) -> None:
     daemon.configure(limits=UNLIMITED)
     made = wires(host, _MANY, lasting=True)
-    begin = time.monotonic()
     daemon.start()
-    seconds = time.monotonic() - begin
+    seconds = daemon.cpu_s()
     for wire in made[::40]:
         assert wire.offered() == address(wire)
-    # With the start of Python and two commands for the rules; alone, loading takes less than a second.
-    assert seconds < 10
+    # With the start of Python; loading takes less than a second of that.
+    assert seconds < 3
     assert daemon.rss_kib() < 80 * 1024
 
 

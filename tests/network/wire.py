@@ -18,13 +18,14 @@ from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, I
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from lab.rooms import STEP_S
 from tests.network.node import SUBNET6, Host
 
 _MAGIC = b"\x63\x82\x53\x63"  # RFC 2131, 3
 _FRAME = 2048
 _TUNSETPERSIST = 0x400454CB  # linux/if_tun.h
 # Room for more guests than a network for documentation has.
-_NETWORK = IPv4Network("10.0.0.0/16")
+NETWORK = IPv4Network("10.0.0.0/16")
 
 UNLIMITED = {"packets_per_second": 1_000_000, "burst": 1_000_000}
 
@@ -64,7 +65,7 @@ class Wire:
                 break
         return found
 
-    def offered(self, *, timeout_s: float = 2.0, xid: int | None = None) -> str | None:
+    def offered(self, *, timeout_s: float = STEP_S, xid: int | None = None) -> str | None:
         """Ask for an address by a DISCOVER; the one that is offered, None when nothing comes in time."""
         xid = random.getrandbits(32) if xid is None else xid
         self.frames(0)
@@ -88,17 +89,22 @@ def wires(host: Host, number: int, *, lasting: bool = False) -> list[Wire]:
 
 def bind(host: Host, wire: Wire, **more: str) -> None:
     keys = {"INDEV": wire.tap, "MAC": wire.mac, "HOSTNAME": f"vm{wire.number}", "IP": address(wire)}
-    keys |= {"SUBNET": str(_NETWORK), "GATEWAY": str(_NETWORK[1]), "SUBNET6": SUBNET6}
+    keys |= {"SUBNET": str(NETWORK), "GATEWAY": str(NETWORK[1]), "SUBNET6": SUBNET6}
     host.write_binding(wire.tap, **(keys | more))
 
 
 def address(wire: Wire) -> str:
-    return str(_NETWORK[10 + wire.number])
+    return str(NETWORK[10 + wire.number])
 
 
 def discover(mac: str, xid: int = 1) -> bytes:
     """A DISCOVER as a frame."""
     return _dhcp4(mac, xid, [("message-type", "discover"), ("param_req_list", [1, 3, 6, 12, 15, 26, 51, 121]), "end"])
+
+
+def cut_short(mac: str) -> bytes:
+    """A message for the server that ends in its fixed part; the headers around it are right."""
+    return bytes(_headers(mac) / _MAGIC)
 
 
 def request(mac: str, address: str, server: str, xid: int = 1) -> bytes:
@@ -109,10 +115,12 @@ def request(mac: str, address: str, server: str, xid: int = 1) -> bytes:
 
 def _dhcp4(mac: str, xid: int, options: Sequence[object]) -> bytes:
     raw = bytes.fromhex(mac.replace(":", ""))
-    header = (
-        Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
-    )
-    return bytes(header / BOOTP(chaddr=raw, xid=xid) / DHCP(options=options))
+    return bytes(_headers(mac) / BOOTP(chaddr=raw, xid=xid) / DHCP(options=options))
+
+
+def _headers(mac: str) -> Packet:
+    ethernet = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff")
+    return ethernet / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
 
 
 def others(mac: str) -> list[bytes]:

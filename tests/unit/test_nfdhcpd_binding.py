@@ -114,6 +114,9 @@ def test_spaces_and_ends_of_lines_of_other_systems_do_no_harm() -> None:
         ),
         ("LEASE_TIME=4294967295", "lease_time", 0xFFFFFFFF),
         ("RENEWAL_TIME=1", "renewal_time", 1),
+        ("BOOT_SERVER=192.0.2.69", "boot_server", IPv4Address("192.0.2.69")),
+        ("BOOT_FILE= a b/c=d ", "boot_file", "a b/c=d"),
+        (f"BOOT_FILE={'f' * 255}", "boot_file", "f" * 255),
         ("OPTION_67=7078\nOPTION_43=01:02:0a", "options", ((43, b"\1\2\n"), (67, b"px"))),
         ("TAGS=  b  a ", "tags", ("b", "a")),
     ],
@@ -151,6 +154,13 @@ def test_each_key(line: str, field: str, value: object) -> None:
         ("MTU=²", "MTU: '²' is not a whole number of bytes from 68 to 65535"),
         ("MTU=+1400", "MTU: '+1400' is not a whole number of bytes from 68 to 65535"),
         ("MTU=" + "1" * 5000, f"MTU: '{'1' * 60}'… is not a whole number of bytes from 68 to 65535"),
+        ("BOOT_SERVER=0.0.0.0", "BOOT_SERVER: '0.0.0.0' is not the address of a machine"),
+        ("BOOT_FILE=caf\u00e9", "BOOT_FILE: 'caf\u00e9' is not at most 255 printable characters of ASCII"),
+        ("BOOT_FILE=a\tb", "BOOT_FILE: 'a\\tb' is not at most 255 printable characters of ASCII"),
+        (
+            f"BOOT_FILE={'f' * 256}",
+            f"BOOT_FILE: '{'f' * 60}'… is not at most 255 printable characters of ASCII",
+        ),
         ("LEASE_TIME=0", "LEASE_TIME: '0' is not a whole number of seconds from 1 to 4294967295"),
         ("LEASE_TIME=60\nRENEWAL_TIME=60", "RENEWAL_TIME: 60 is not less than LEASE_TIME, 60"),
         (

@@ -18,10 +18,13 @@ from tests.unit.dhcp4_guest import (
     ADDRESS,
     BINDING,
     DISCOVER,
+    INFORM,
     REQUEST,
     SERVER,
     SITE,
+    Fixed,
     asks_for,
+    at,
     datagram,
     message,
     option,
@@ -258,6 +261,27 @@ def test_an_answer_is_no_longer_than_the_tap_takes(mtu: int) -> None:
     heard = say(message(DISCOVER, option(61, bytes(255)), option(57, b"\xff\xff")), binding)
     assert len(bytes(heard.bootp)) + 28 <= max(mtu, 576)
     assert len(heard.options) >= 6
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 255])
+@pytest.mark.parametrize("kind", [DISCOVER, REQUEST, INFORM])
+def test_firmware_is_told_what_to_boot_whatever_it_asks_for(kind: int, length: int) -> None:
+    binding = BINDING._replace(boot_server=IPv4Address("203.0.113.69"), boot_file="f" * length)
+    fixed = Fixed(ciaddr=ADDRESS.packed) if kind == INFORM else Fixed()
+    wish = (wants(ADDRESS), at()) if kind == REQUEST else ()
+    heard = say(message(kind, *wish, asks_for(66, 67), fixed=fixed), binding)
+    assert (heard.bootp.siaddr, heard.options["tftp_server_name"]) == ("203.0.113.69", b"203.0.113.69")
+    assert heard.options["boot-file-name"] == b"f" * length
+    # The field has 128 bytes, and the name in it ends with a zero (RFC 2131, 2).
+    assert bytes(heard.bootp.file) == (b"f" * length if length < 128 else b"").ljust(128, b"\0")
+    heard = say(message(kind, *wish, asks_for(1), fixed=fixed), binding)
+    assert (heard.bootp.siaddr, "boot-file-name" in heard.options) == ("203.0.113.69", False)
+
+
+def test_a_refusal_tells_of_nothing_to_boot() -> None:
+    binding = BINDING._replace(boot_server=IPv4Address("203.0.113.69"), boot_file="f")
+    heard = say(message(REQUEST, wants(IPv4Address("203.0.113.9"))), binding)
+    assert (heard.outcome, heard.bootp.siaddr, bytes(heard.bootp.file).strip(b"\0")) == ("nak", "0.0.0.0", b"")
 
 
 def test_search_domains_share_their_tails() -> None:

@@ -316,6 +316,20 @@ def test_packets_have_their_turn_between_many_files(path: Path) -> None:
     folder.close()
 
 
+def test_all_are_told_of_again_in_parts_and_not_read(folder: Folder, path: Path) -> None:
+    for number in range(30):
+        write(path / f"tap{number}", text())
+    all_news(folder)
+    path.rename(path.with_name("elsewhere"))
+    all_news(folder)
+    folder.again()
+    parts = []
+    while folder.is_busy:
+        parts.append(folder.news().changed)
+    assert max(map(len, parts)) < 10
+    assert sorted(name for part in parts for name in part) == sorted(f"tap{number}" for number in range(30))
+
+
 @pytest.mark.parametrize("how", ["removed", "moved"])
 def test_what_was_in_a_folder_that_goes_is_kept_until_it_comes_again(folder: Folder, path: Path, how: str) -> None:
     replace(path / "tap0", text())

@@ -16,10 +16,10 @@ PERIOD = 300.0
 class Run:
     """A schedule, and when it sent to whom."""
 
-    def __init__(self, served: Taps) -> None:
+    def __init__(self, served: Taps, period: float = PERIOD) -> None:
         self.now = 1000.0
         self.sent: list[tuple[float, str]] = []
-        self.schedule = Schedule(served, PERIOD, self._send, random.Random(1))
+        self.schedule = Schedule(served, period, self._send, random.Random(1))
         for tap in served.by_index.values():
             self.schedule.begin(tap, self.now)
 
@@ -46,6 +46,14 @@ def test_a_tap_is_told_soon_at_first_and_then_now_and_then() -> None:
     assert all(3 <= interval <= 16 for interval in intervals[:2])
     assert all(0.33 * PERIOD <= interval <= PERIOD for interval in intervals[2:])
     assert len(set(intervals)) == len(intervals)
+
+
+def test_the_first_ones_come_no_later_than_any_other() -> None:
+    run = Run(taps(binding()), period=4.0)
+    run.until(1100)
+    assert run.sent[0][0] <= 1004
+    assert max(run.intervals("tap0")) <= 4
+    assert all(3 <= interval for interval in run.intervals("tap0")[:2])
 
 
 def test_thousands_of_taps_are_spread_over_the_time() -> None:

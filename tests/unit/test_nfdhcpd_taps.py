@@ -24,7 +24,7 @@ from ganeti_cloud.files import replace_file
 from nfdhcpd.guests.folder import Folder
 from nfdhcpd.guests.links import Links
 from nfdhcpd.guests.rtnetlink import Link
-from nfdhcpd.guests.taps import Change, Prepared, State, Tap, Taps
+from nfdhcpd.guests.taps import Change, Prepare, Prepared, State, Tap, Taps
 from nfdhcpd.packets.outcome import Outcome
 from tests.unit.netspace import own_network
 
@@ -53,6 +53,11 @@ class Node:
         self.prepared: list[tuple[str, bytes]] = []
         self.refused: dict[str, str] = {}
         self.taps = Taps(self.bindings, self.links, self.prepare)
+
+    def anew(self, prepare: Prepare) -> list[Change]:
+        """What is told when all taps are prepared by other settings."""
+        self.taps.prepare_by(prepare)
+        return self.taps.refresh(self.bindings)
 
     def prepare(self, binding: Binding, router_mac: bytes) -> Prepared:
         if (reason := self.refused.get(binding.hostname)) is not None:
@@ -270,10 +275,10 @@ def test_a_fault_of_the_program_hurts_no_other_tap(serving: Node, caplog: pytest
     serving.link("tap1", 8)
     serving.bind("tap1")
     broken = Change("tap0", State.BROKEN, bound(), "ZeroDivisionError()")
-    assert serving.taps.prepare_all(prepare) == [broken]
+    assert serving.anew(prepare) == [broken]
     assert serving.served() == {7: "tap0", 8: "tap1"}
     assert caplog.messages == ["tap0: its answers cannot be prepared, which is a fault of this program"]
-    assert serving.taps.prepare_all(prepare) == []
+    assert serving.anew(prepare) == []
     assert len(caplog.messages) == 1
 
 
@@ -309,7 +314,7 @@ def test_what_was_seen_of_a_guest_is_kept(serving: Node) -> None:
     serving.unlink("tap0")
     serving.link("br0", 2, OTHER_ROUTER)
     serving.link("tap0", 8)
-    serving.taps.prepare_all(serving.prepare)
+    serving.anew(serving.prepare)
     assert serving.taps.by_index[8] is tap
     assert (tap.seen, tap.allowance) == ({ACK: 1.0}, 3.0)
 
@@ -321,7 +326,14 @@ def test_new_settings_are_told_to_all(serving: Node) -> None:
 
     serving.link("tap1", 8)
     serving.bind("tap1")
-    assert serving.taps.prepare_all(prepare) == []
+    serving.taps.prepare_by(prepare)
+    assert plain(tap0(serving).router) != "anew for tap0"
+    assert serving.taps.refresh(["tap0"]) == []
+    assert [plain(serving.taps.by_name[name].router) == f"anew for {name}" for name in ("tap0", "tap1")] == [
+        True,
+        False,
+    ]
+    assert serving.taps.refresh(["tap0", "tap1"]) == []
     prepared = {tap.name: (tap.dhcp4, tap.router) for tap in serving.taps.by_index.values()}
     assert plain(prepared) == {name: (None, f"anew for {name}") for name in ("tap0", "tap1")}
     serving.link("tap2", 9)
@@ -331,9 +343,9 @@ def test_new_settings_are_told_to_all(serving: Node) -> None:
 
 def test_settings_with_which_a_binding_cannot_be_told(serving: Node) -> None:
     serving.refused["web1"] = "no"
-    assert serving.taps.prepare_all(serving.prepare) == [Change("tap0", State.BROKEN, bound(), "no")]
+    assert serving.anew(serving.prepare) == [Change("tap0", State.BROKEN, bound(), "no")]
     assert plain(tap0(serving).dhcp4) == "web1 by 020000000001"
-    assert serving.taps.prepare_all(serving.prepare) == []
+    assert serving.anew(serving.prepare) == []
 
 
 def test_any_order_of_events_ends_in_the_same(serving: Node) -> None:
