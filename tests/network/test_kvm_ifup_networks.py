@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ganeti_cloud.errors import CommandError
+from kvm_ifup.linking.part import LinkPart
 from lab.rooms import Program, cable, room, wait_for
 from tests.unit import network_examples
 from tests.unit.kvm_ifup_nic import settings
@@ -153,8 +154,7 @@ def test_a_guest_of_the_example_is_reached_from_outside(stack: ExitStack, tmp_pa
         f"address add {port.ip}/24 dev eth0",
         f"address add {port.ip6}/64 dev eth0 nodad",
     )
-    linking = pytest.importorskip("kvm_ifup.linking.part")
-    link = linking.LinkPart(settings().rule_priority)
+    link = LinkPart(settings().rule_priority)
     with node.room.network():
         link.check(port)
         link.make(port)
