@@ -78,7 +78,7 @@ class Handling:
                     send(tap.name, frame)
                 counts[outcome] += 1
                 if outcome in notable:
-                    journal.note(tap, outcome, now)
+                    journal.note(tap, outcome, source, now)
                 tap.seen[outcome] = now
                 return outcome is NOT_SERVED
             except Exception as err:  # noqa: BLE001 - one packet must not end the service of the whole node

@@ -24,6 +24,8 @@ class Kind(NamedTuple):
     level: int = logging.INFO
     first_only: bool = False
     """Only the first since the tap has its addresses."""
+    names_source: bool = False
+    """The MAC that sent the packet is another one than the guest's."""
 
 
 _LEASED = Kind("got its address", first_only=True)
@@ -44,7 +46,7 @@ KINDS = {
     ("dhcp6", "reply_decline"): _IN_USE,
     ("dhcp6", "reply_release"): _RETURNED,
     ("ns", "defended"): Kind("was about to take the address of its router", logging.WARNING),
-    ("any", "spoofed_mac"): Kind("sent from a MAC that is not its own", logging.WARNING),
+    ("any", "spoofed_mac"): Kind("sent from a MAC that is not its own", logging.WARNING, names_source=True),
     ("any", "limited"): Kind("sends more than the limit; the rest is dropped", logging.WARNING),
 }
 
@@ -78,19 +80,19 @@ class Journal:
         self._told_at: dict[tuple[Tap, Outcome], float] = {}
         self._held_back: dict[tuple[Tap, Outcome], int] = {}
 
-    def note(self, tap: Tap, outcome: Outcome, now: float) -> None:
-        """The notable *outcome* came to pass on *tap*, whose ``seen`` has not been told yet."""
+    def note(self, tap: Tap, outcome: Outcome, source: bytes, now: float) -> None:
+        """The notable *outcome* came to pass on *tap*, whose ``seen`` has not been told yet, from *source*."""
         kind = self.notable[outcome]
         if kind.first_only:
             if outcome not in tap.seen and self._same[outcome].isdisjoint(tap.seen):
-                self._tell(tap, outcome, kind, 0)
+                self._tell(tap, outcome, kind.text)
             return
         key = (tap, outcome)
         if key in self._told_at:
             self._held_back[key] = self._held_back.get(key, 0) + 1
             return
         self._told_at[key] = now
-        self._tell(tap, outcome, kind, 0)
+        self._tell(tap, outcome, f"{kind.text}: {source.hex(':') or 'none'}" if kind.names_source else kind.text)
 
     def tick(self, now: float) -> None:
         """Tell how often it happened again; to be called about once a second."""
@@ -99,17 +101,16 @@ class Journal:
             if more:
                 tap, outcome = key
                 self._told_at[key] = now
-                self._tell(tap, outcome, self.notable[outcome], more)
+                self._tell(tap, outcome, self.notable[outcome].text, more)
             else:
                 del self._told_at[key]
 
-    def _tell(self, tap: Tap, outcome: Outcome, kind: Kind, more: int) -> None:
-        whose = _Whose(tap.binding, outcome.protocol)
+    def _tell(self, tap: Tap, outcome: Outcome, what: str, more: int = 0) -> None:
+        level, whose = self.notable[outcome].level, _Whose(tap.binding, outcome.protocol)
         if more:
-            text = "%s: %s: %d times more (MAC %s)"
-            self._outlet.put(kind.level, text, tap.name, kind.text, more, whose)
+            self._outlet.put(level, "%s: %s: %d times more (MAC %s)", tap.name, what, more, whose)
         else:
-            self._outlet.put(kind.level, "%s: %s (MAC %s, host %s)", tap.name, kind.text, whose, tap.binding.hostname)
+            self._outlet.put(level, "%s: %s (MAC %s, host %s)", tap.name, what, whose, tap.binding.hostname)
 
 
 class _Whose:

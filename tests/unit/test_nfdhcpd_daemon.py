@@ -222,7 +222,7 @@ def test_another_mac_gets_nothing_and_is_told_of(node: Node) -> None:
     node.start()
     node.says("discover", mac="52:54:10:00:00:02")
     assert node.hears(0.3) is None
-    node.logged(f"tap0: sent from a MAC that is not its own {GUEST}")
+    node.logged(f"tap0: sent from a MAC that is not its own: 52:54:10:00:00:02 {GUEST}")
 
 
 def test_files_and_interfaces_come_and_go(node: Node) -> None:

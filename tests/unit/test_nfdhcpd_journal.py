@@ -18,6 +18,7 @@ from nfdhcpd.telling.outlet import CROWDED, Handler, Outlet, is_journal
 from tests.unit.nfdhcpd_daemon import binding, taps
 
 ALL = {(each.protocol, each.name): each for each in (*OUTCOMES, *protocols.OUTCOMES)}
+FOREIGN = bytes.fromhex("020000000099")
 ACK, NAK, SPOOFED = ALL["dhcp4", "ack"], ALL["dhcp4", "nak"], ALL["any", "spoofed_mac"]
 
 
@@ -53,7 +54,7 @@ class Written:
 
 def happens(written: Written, tap: Tap, outcome: Outcome, now: float) -> None:
     """What the handler of packets does."""
-    written.journal.note(tap, outcome, now)
+    written.journal.note(tap, outcome, FOREIGN if outcome is SPOOFED else tap.mac, now)
     tap.seen[outcome] = now
 
 
@@ -84,7 +85,8 @@ def test_a_line_a_second_and_how_many_there_would_have_been(pipe: tuple[int, int
     for number in range(1000):
         happens(written, tap, SPOOFED, 1.0 + number / 1000)
     first = (
-        "<4>tap0: sent from a MAC that is not its own (MAC 52:54:10:00:00:01, address 192.0.2.16, host vm0.example.com)"
+        "<4>tap0: sent from a MAC that is not its own: 02:00:00:00:00:99"
+        " (MAC 52:54:10:00:00:01, address 192.0.2.16, host vm0.example.com)"
     )
     assert written.lines() == [first]
     written.journal.tick(1.9)
@@ -106,9 +108,9 @@ def test_one_guest_does_not_silence_another_nor_one_kind_another(pipe: tuple[int
     happens(written, one, NAK, 1.0)
     happens(written, other, SPOOFED, 1.0)
     assert [line.partition(" (")[0] for line in written.lines()] == [
-        "<4>tap0: sent from a MAC that is not its own",
+        "<4>tap0: sent from a MAC that is not its own: 02:00:00:00:00:99",
         "<4>tap0: asked for an address that is not its own, and was refused",
-        "<4>tap1: sent from a MAC that is not its own",
+        "<4>tap1: sent from a MAC that is not its own: 02:00:00:00:00:99",
     ]
 
 
