@@ -68,8 +68,8 @@ def _clone(cluster: Cluster, parent: Parent, draft: str) -> None:
         try:
             rbd.RBD().clone(place, parent.holder, parent.snapshot, cluster.pool, draft)
         except rbd.InvalidArgument:  # clone format 1 demands a protected snapshot
-            # One of librbd's threads may still have a last look at the image that it just closed, in memory that is free
-            # by now: seen with 16.2 and 18.2. Whatever uses that memory again, it is not to be this thread, at once.
+            # One of librbd's threads may still have a last look at the image that it just closed, in memory that is
+            # free by now (seen with 16.2 and 18.2). Nobody is to use that memory again at once.
             time.sleep(_LAST_LOOK_S)
             with rbd.Image(place, parent.holder) as image:
                 image.protect_snap(parent.snapshot)
