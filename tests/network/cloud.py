@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from kvm_ifup.linking.part import LinkPart
-from kvm_ifup.port import BridgePort, Port, Rates, RoutedPort, Sources, SwitchPort
+from kvm_ifup.port import BridgePort, Port, RoutedPort, SwitchPort
 from lab.rooms import Room, cable, room
 from tests.network.clients import LINK
+from tests.unit import kvm_ifup_ports
 
 _T = TypeVar("_T")
 
@@ -146,23 +147,6 @@ def bridged(number: int, bridge: BridgePort | SwitchPort) -> Port:
 def _port(
     number: int, connection: BridgePort | SwitchPort | RoutedPort, ip: IPv4Address | None, ip6: IPv6Address | None
 ) -> Port:
-    return Port(
-        tap=f"tap{number}",
-        instance="web.example.com",
-        nic_index=0,
-        nic_uuid="6a2c7cb6-6dcd-4b1b-a9ba-6d9f5c5f2d6a",
-        mac=mac_of(number),
-        connection=connection,
-        ip=ip,
-        ip6=ip6,
-        sources=Sources((), ()),
-        macspoof=False,
-        profile="unprotected",
-        isolation=None,
-        rates=Rates(),
-        mtu=None,
-        binding=None,
-        network="public",
-        network_tags=(),
-        instance_tags=(),
+    return kvm_ifup_ports.port(connection, f"tap{number}")._replace(
+        mac=mac_of(number), ip=ip, ip6=ip6, network="public"
     )

@@ -18,8 +18,9 @@ from scapy.packet import Packet
 
 from kvm_ifup.filtering.part import Filter
 from kvm_ifup.filtering.settings import FilterSettings
-from kvm_ifup.port import BridgePort, Port, Rates, RoutedPort, Sources
+from kvm_ifup.port import BridgePort, Port, RoutedPort, Sources
 from kvm_ifup.profile import BUILT_IN, Allowance, Profile
+from tests.unit import kvm_ifup_ports
 from tests.unit.netspace import own_network
 
 _TUNSETIFF = 0x400454CA  # linux/if_tun.h
@@ -119,25 +120,13 @@ class Place(NamedTuple):
 def port(tap: str, connection: BridgePort | RoutedPort) -> Port:
     """A guest with one address of each family."""
     networks6 = (IPv6Network(IP6), IPv6Network(LOCAL))
-    return Port(
-        tap=tap,
+    return kvm_ifup_ports.port(connection, tap)._replace(
         instance="vm0",
-        nic_index=0,
         nic_uuid="b1b9a2f6-0b0c-4d0d-8a51-6d1ffb5a1d11",
         mac=bytes.fromhex(MAC.replace(":", "")),
-        connection=connection,
         ip=IPv4Address(IP),
         ip6=IPv6Address(IP6),
         sources=Sources((IPv4Network(IP),), networks6),
-        macspoof=False,
-        profile="unprotected",
-        isolation=None,
-        rates=Rates(),
-        mtu=None,
-        binding=None,
-        network="",
-        network_tags=(),
-        instance_tags=(),
     )
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from archipelago.cli import common
@@ -16,8 +14,7 @@ from archipelago.cli.snapshot import snapshot
 from archipelago.cli.trash import trash
 from archipelago.cli.volume import volume
 from archipelago.parameters import OPTIONS
-from ganeti_cloud import __version__, config
-from ganeti_cloud.errors import CloudError, RequestError, report
+from ganeti_cloud import __version__, config, program
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,25 +56,6 @@ def config_(sample: bool) -> None:
         click.echo(f"{section}.{key} = {value}")
 
 
-# From click 8.2 on the help of a group that is called without a command comes as an error.
-_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
 def main() -> int:
-    """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
-    try:
-        status = cli.main(prog_name="archipelago", standalone_mode=False)
-    except click.UsageError as err:
-        if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
-            click.echo(err.ctx.get_help(), err=True)
-            return 2
-        command = err.ctx.command_path if err.ctx else "archipelago"
-        sys.stderr.write(report(RequestError(err.format_message(), hint=f"see {command} --help")))
-        return 2
-    except click.Abort:
-        sys.stderr.write(report(CloudError("interrupted", hint="nothing half-made is left; start it again")))
-        return 130
-    except CloudError as err:
-        sys.stderr.write(report(err))
-        return err.exit_code
-    return status if isinstance(status, int) else 0
+    """Run the program; returns its exit status."""
+    return program.run(cli, "archipelago", interrupted="nothing half-made is left; start it again")

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from ganeti_cloud import __version__, config
-from ganeti_cloud.errors import CloudError, RequestError, report
+from ganeti_cloud import __version__, config, program
 from snf_image.cli.check import check
 from snf_image.cli.deploy import deploy
 from snf_image.settings import OPTIONS, values_of
@@ -50,25 +47,6 @@ def config_(variant: str, sample: bool) -> None:
         click.echo(f"{section}.{key} = {value}")
 
 
-# From click 8.2 on the help of a group that is called without a command comes as an error.
-_NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
 def main() -> int:
-    """Run the program; returns its exit status. Every error that a person can mend is two lines on stderr."""
-    try:
-        status = cli.main(prog_name="snf-image", standalone_mode=False)
-    except click.UsageError as err:
-        if err.ctx is not None and isinstance(err, _NO_ARGUMENTS):
-            click.echo(err.ctx.get_help(), err=True)
-            return 2
-        command = err.ctx.command_path if err.ctx else "snf-image"
-        sys.stderr.write(report(RequestError(err.format_message(), hint=f"see {command} --help")))
-        return 2
-    except click.Abort:
-        sys.stderr.write(report(CloudError("interrupted", hint="the disk may be half written; start it again")))
-        return 130
-    except CloudError as err:
-        sys.stderr.write(report(err))
-        return err.exit_code
-    return status if isinstance(status, int) else 0
+    """Run the program; returns its exit status."""
+    return program.run(cli, "snf-image", interrupted="the disk may be half written; start it again")
