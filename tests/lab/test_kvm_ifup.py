@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import Any
@@ -18,6 +19,8 @@ from lab.network import BRIDGE
 from lab.node import Node
 from lab.timeline import Timeline
 from tests.lab.support import Result, call, imported
+from tests.lab.uplinks import uplinks
+from tests.unit import network_examples
 
 pytestmark = pytest.mark.lab
 
@@ -27,12 +30,15 @@ BOOT_S = 180.0
 CONVERGED_S = 5.0
 # The outside: a node that has no instance here.
 OUTSIDE = 3
-UPLINK, TABLE = BRIDGE, "100"
+UPLINK, TABLE = "eth1.100", "100"
 
 
 @dataclass(frozen=True)
 class Net:
-    """A network of Ganeti's, and how the nodes take part in it. For documentation: RFC 5737 and RFC 3849."""
+    """A network of Ganeti's, and how the nodes take part in it: by an *example* of docs/networks.md, with *uplink*.
+
+    The addresses are for documentation: RFC 5737 and RFC 3849.
+    """
 
     name: str
     mode: str
@@ -40,6 +46,8 @@ class Net:
     tags: str
     gateway: str
     gateway6: str
+    example: str
+    uplink: str
 
     @property
     def prefix(self) -> str:
@@ -50,8 +58,17 @@ class Net:
         return f"{self.gateway6[:-1]}/64"
 
 
-BRIDGED = Net("bridged", "bridged", BRIDGE, "nfdhcpd", "198.51.100.1", "2001:db8:61::1")
-ROUTED = Net("routed", "routed", TABLE, "nfdhcpd,ip-less-routed", "203.0.113.1", "2001:db8:62::1")
+BRIDGED = Net(
+    "bridged",
+    "bridged",
+    "prv0",
+    "nfdhcpd",
+    "203.0.113.1",
+    "2001:db8:61::1",
+    "A bridge on a VLAN: isolated networks, or one network",
+    "eth1.200",
+)
+ROUTED = Net("routed", "routed", TABLE, "nfdhcpd,ip-less-routed", "198.51.100.1", "2001:db8:5::1", "Routed", UPLINK)
 
 
 @dataclass(frozen=True)
@@ -144,36 +161,39 @@ def net(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Net]:
     """A network that is connected; its router is the outside."""
     net: Net = request.param
     outside = lab.node(OUTSIDE)
+    nodes = lab.ganeti_nodes[: OUTSIDE - 1]
     for address in (f"{net.gateway}/24", f"{net.gateway6}/64"):
         outside.run(["ip", "address", "replace", address, "dev", BRIDGE], timeout_s=30)
-    if net.mode == "routed":
-        for node in lab.ganeti_nodes[: OUTSIDE - 1]:
-            node.run(["sh", "-ec", routing(net, "add")], timeout_s=30)
-    add = ["gnt-network", "add", f"--network={net.prefix}.0/24", f"--gateway={net.gateway}"]
-    add += [f"--network6={net.network6}", f"--gateway6={net.gateway6}", f"--tags={net.tags}", net.name]
-    lab.master.run(add, timeout_s=JOB_S)
-    connect = ["gnt-network", "connect", f"--nic-parameters=mode={net.mode},link={net.link}", net.name]
-    lab.master.run(connect, timeout_s=JOB_S)
-    yield net
-    for command in ("disconnect", "remove"):
-        lab.master.run(["gnt-network", command, net.name], timeout_s=JOB_S)
-    if net.mode == "routed":
-        for node in lab.ganeti_nodes[: OUTSIDE - 1]:
-            node.run(["sh", "-ec", routing(net, "del")], timeout_s=30)
+    if net.mode == "bridged":  # Ganeti wants the bridge on every node of the group
+        nodes = lab.ganeti_nodes
+    with uplinks(nodes, net.example, net.uplink), routing(nodes, net):
+        add = ["gnt-network", "add", f"--network={net.prefix}.0/24", f"--gateway={net.gateway}"]
+        add += [f"--network6={net.network6}", f"--gateway6={net.gateway6}", f"--tags={net.tags}", net.name]
+        lab.master.run(add, timeout_s=JOB_S)
+        connect = ["gnt-network", "connect", f"--nic-parameters=mode={net.mode},link={net.link}", net.name]
+        lab.master.run(connect, timeout_s=JOB_S)
+        yield net
+        for command in ("disconnect", "remove"):
+            lab.master.run(["gnt-network", command, net.name], timeout_s=JOB_S)
     for address in (f"{net.gateway}/24", f"{net.gateway6}/64"):
         outside.run(["ip", "address", "del", address, "dev", BRIDGE], timeout_s=30)
 
 
-def routing(net: Net, verb: str) -> str:
-    """How a node takes part in a routed network: by a table of its own, without an address."""
-    on = 1 if verb == "add" else 0
-    lines = [f"sysctl -qw net.ipv4.ip_forward={on} net.ipv6.conf.all.forwarding={on}"]
-    for family, network, gateway in (("-4", f"{net.prefix}.0/24", net.gateway), ("-6", net.network6, net.gateway6)):
-        route = f"ip {family} route {verb} {network} dev {UPLINK} table {TABLE}"
-        default = f"ip {family} route {verb} default via {gateway} dev {UPLINK} table {TABLE}"
-        lines += [f"ip {family} rule {verb} iif {UPLINK} lookup {TABLE}"]
-        lines += [route, default] if verb == "add" else [default, route]
-    return "\n".join(lines)
+@contextmanager
+def routing(nodes: Sequence[Node], net: Net) -> Iterator[None]:
+    """What the example of a routed network has beside its uplink."""
+    if net.mode == "routed":
+        [sysctls] = [text for path, text in network_examples.files(net.example).items() if "/sysctl.d/" in path]
+        for node in nodes:
+            # The name has a dot, which sysctl(8) takes for the end of it unless it is written as in the example.
+            known = [line for line in sysctls.splitlines() if ".eth0." not in line]
+            node.run(["sysctl", "-qp", "-"], timeout_s=30, stdin="\n".join(known) + "\n")
+    yield
+    if net.mode == "routed":
+        for node in nodes:
+            rules = f"for f in -4 -6; do ip $f rule del iif {UPLINK} lookup {TABLE}; done"
+            off = "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"
+            node.run(["sh", "-ec", f"{rules}; {off}"], timeout_s=30)
 
 
 @pytest.fixture
