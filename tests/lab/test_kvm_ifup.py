@@ -242,9 +242,9 @@ def test_a_start_that_cannot_be_made_safe_fails_with_our_line(guest: Guest) -> N
     assert guest.row["problems"] == []
 
 
+# For bridges Ganeti itself looks.
+@pytest.mark.parametrize("net", [ROUTED], ids=lambda net: net.name, indirect=True, scope="module")
 def test_a_link_that_is_missing_stops_the_start(guest: Guest) -> None:
-    if guest.net.mode != "routed":
-        pytest.skip("Ganeti itself looks for bridges")
     guest.gnt("shutdown", "--timeout=1")
     table = ["ip", "route", "del", "default", "table", TABLE]
     guest.lab.node(1).run(table, timeout_s=30)

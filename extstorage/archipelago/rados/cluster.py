@@ -102,10 +102,6 @@ def _connect(settings: Settings) -> rados.Rados:
         "client_mount_timeout": str(settings.connect_s),
         "rados_mon_op_timeout": str(settings.operation_s),
         "rados_osd_op_timeout": str(settings.operation_s),
-        # With two of them (the default) the one that has completed an operation of an image looks at that image once
-        # more, while the other tells the caller, who may have closed it by then: freed memory is written to. Seen with
-        # 16.2 and 18.2, most of all after a clone that was refused.
-        "librados_thread_count": "1",
         # A removed parent lives on in the trash for its clones, and goes with the last of them.
         "rbd_move_parent_to_trash_on_remove": "true",
         # A script's messages go to Ganeti's log of that script; librados would add its own to them.

@@ -7,6 +7,7 @@ The functions raise the bindings' own exceptions where no better words exist for
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import rados
@@ -24,6 +25,8 @@ from ganeti_cloud.volume import MIB, instance_of
 
 # Beside the name of a volume: which hosts have opened it, as Ganeti's scripts told us.
 OPENING = "ganeti-cloud.open."
+
+_LAST_LOOK_S = 0.05
 
 # The volumes that are to be flattened, by the ids of their images.
 DEEP_OBJECT = "ganeti-cloud.flatten"
@@ -65,6 +68,9 @@ def _clone(cluster: Cluster, parent: Parent, draft: str) -> None:
         try:
             rbd.RBD().clone(place, parent.holder, parent.snapshot, cluster.pool, draft)
         except rbd.InvalidArgument:  # clone format 1 demands a protected snapshot
+            # One of librbd's threads may still have a last look at the image that it just closed, in memory that is
+            # free by now (seen with 16.2 and 18.2). Nobody is to use that memory again at once.
+            time.sleep(_LAST_LOOK_S)
             with rbd.Image(place, parent.holder) as image:
                 image.protect_snap(parent.snapshot)
             rbd.RBD().clone(place, parent.holder, parent.snapshot, cluster.pool, draft)
