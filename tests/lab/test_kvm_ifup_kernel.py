@@ -27,5 +27,5 @@ def test_the_filter_in_debians_own_kernel(release: Release, tmp_path: Path) -> N
         release, f"{{ {modules} && {tests}; }}", tmp_path, Timeline(print), debs=DEBS, timeout_s=1500
     )
     assert status == 0, said
-    assert " passed in " in said
+    assert " passed" in said
     assert "skipped" not in said
