@@ -38,8 +38,8 @@ def dropped() -> dict[str, int]:
     return {reason: counted[name] for reason in REASONS if (name := f"drop-{reason}") in counted}
 
 
-def problem(port: Port, chains: dict[str, Chain]) -> str | None:
-    """What is not as it was made."""
+def problem(port: Port, chains: dict[str, Chain], *, is_open: bool) -> str | None:
+    """What is not as it was made for *port*, whose profile *is_open* or not."""
     if not kernel.exists(port.tap):
         return "there is no such tap"
     missing = [name for kind in KINDS if (name := chain_name(kind, port.tap)) not in chains]
@@ -50,7 +50,7 @@ def problem(port: Port, chains: dict[str, Chain]) -> str | None:
         if chains[name][:2] != (hook, port.tap):
             return f"the chain {name} is not at {port.tap}"
     wanted: dict[str, list[str]] = {}
-    for message in made(port):
+    for message in made(port, is_open=is_open):
         if message.rule_of:
             wanted.setdefault(message.rule_of, []).append(message.comment)
     for kind in KINDS:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 from kvm_ifup.filtering import expressions as nf
+from kvm_ifup.filtering import flows
 from kvm_ifup.filtering.expressions import LINK, NETWORK, TRANSPORT
 from kvm_ifup.filtering.netlink import Message
 from kvm_ifup.port import Port, RoutedPort
 
 _IN, _OUT = "in", "out"
 # All that go to a chain are before it, so that they can be removed in this order.
-KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent")
+KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent", *flows.KINDS)
 HOOKS = {_IN: nf.INGRESS, _OUT: nf.EGRESS}
 
 _IP4, _ARP, _RARP, _TAG, _IP6, _SERVICE_TAG = 0x0800, 0x0806, 0x8035, 0x8100, 0x86DD, 0x88A8  # if_ether.h
@@ -42,38 +43,45 @@ def chain_name(kind: str, tap: str) -> str:
     return f"{kind}-{tap}"
 
 
-def made(port: Port) -> list[Message]:
-    """One transaction that makes the filter of *port*, whatever is there of its tap.
+def made(port: Port, *, is_open: bool) -> list[Message]:
+    """One transaction that makes the filter of *port*, whose profile *is_open* or not, whatever is there of its tap.
 
     The chains stay and get other rules, so that at no moment something else passes than by the old or the new ones.
     Each rule carries a word for all of them.
     """
-    messages = list(_made(port))
+    messages = list(_made(port, is_open=is_open))
     word = f"port {zlib.crc32(b''.join(message.body for message in messages)):08x}"
     return [nf.commented(message, word) if message.rule_of else message for message in messages]
 
 
-def _made(port: Port) -> Iterator[Message]:
+def _made(port: Port, *, is_open: bool) -> Iterator[Message]:
     names = {kind: chain_name(kind, port.tap) for kind in KINDS}
     for kind in KINDS:
         yield nf.chain(names[kind], hook=HOOKS.get(kind), device=port.tap)
         yield nf.flush(names[kind])
-    passed = nf.accept() if port.rates.sent is None else nf.goto(names["sent"])
+    yield from flows.sets(names)
+    yield from flows.sent(names, is_open=is_open)
+    is_limited = port.rates.sent is not None
+    passed = nf.goto(names["sent"]) if is_limited else nf.accept()
+    passed4, passed6 = (nf.goto(names["sent" if is_limited else kind]) for kind in flows.KINDS)
     yield from _vlans(port, names["vlan"])
-    yield from _ip4(port, names["ip4"], passed)
+    yield from _ip4(port, names["ip4"], passed4)
     yield from _neighbours(port, names["nd"])
-    yield from _ip6(port, names["ip6"], names["nd"], passed)
+    yield from _ip6(port, names["ip6"], names["nd"], passed6)
     yield from _arp(port, names["arp"], passed)
     yield from _limited(names["sent"], port.rates.sent, "drop-sent")
+    for ethertype, kind in zip((_IP4, _IP6), flows.KINDS, strict=True):
+        yield nf.rule(names["sent"], nf.protocol(ethertype), nf.goto(names[kind]))
     yield nf.rule(names["sent"], nf.accept())
     yield from _from_guest(port, names, passed)
-    yield from _to_guest(port, names[_OUT])
+    yield from _to_guest(port, names, is_open=is_open)
 
 
 def unmade(tap: str) -> list[Message]:
-    """What removes all of *tap*; each of these is refused when its chain is not there."""
+    """What removes all of *tap*; each of these is refused when what it is about is not there."""
     names = [chain_name(kind, tap) for kind in KINDS]
-    return [*map(nf.flush, names), *map(nf.without, names)]
+    sets = [chain_name(kind, tap) for kind in flows.KINDS]
+    return [*map(nf.flush, names), *map(nf.without, names), *map(nf.without_set, sets)]
 
 
 def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Message]:
@@ -95,7 +103,8 @@ def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Me
     yield nf.rule(name, passed)
 
 
-def _to_guest(port: Port, name: str) -> Iterator[Message]:
+def _to_guest(port: Port, names: dict[str, str], *, is_open: bool) -> Iterator[Message]:
+    name = names[_OUT]
     if port.isolation is not None:
         mask = port.isolation.mask
         own = bytes(byte & bits for byte, bits in zip(port.mac, mask, strict=True))
@@ -103,6 +112,8 @@ def _to_guest(port: Port, name: str) -> Iterator[Message]:
         yield nf.rule(name, nf.jump("to-guest"))
         yield nf.rule(name, nf.masked(LINK, _SOURCE, mask, own, equal=False), nf.goto("drop-isolation"))
     yield from _limited(name, port.rates.received, "drop-received")
+    if not is_open:
+        yield from flows.answers(names, name)
     yield nf.rule(name, nf.goto(f"profile-{port.profile}"))
 
 
