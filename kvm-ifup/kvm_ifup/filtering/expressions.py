@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from kvm_ifup.filtering.netlink import (
     DELCHAIN,
+    DELOBJ,
     DELRULE,
     DELSET,
     NETDEV,
     NEWCHAIN,
+    NEWOBJ,
     NEWRULE,
     NEWSET,
     Message,
@@ -34,6 +36,8 @@ _PROTOCOL, L4PROTO = 1, 16  # nft_meta_keys
 _KEY = 8  # NFT_REG32_00: registers of four bytes from here on
 _TIMED, _BY_RULES = 0x10, 0x20  # NFT_SET_TIMEOUT, NFT_SET_EVAL
 _UPDATE = 1  # NFT_DYNSET_OP_UPDATE
+_INVERTED = 1  # NFT_LOOKUP_F_INV
+_COUNTER = 1  # NFT_OBJECT_COUNTER
 _TYPE_BITS = 6  # of nft, for each part of a key
 
 _ACCEPT, _JUMP, _GOTO, _RETURN = 1, -3, -4, -5
@@ -62,6 +66,16 @@ def flow_set(name: str, types: Sequence[int], length: int, size: int) -> Message
 def without_set(name: str) -> Message:
     """The set away; no rule may use it."""
     return Message(DELSET, _TABLE + text(2, name))
+
+
+def counter(name: str) -> Message:
+    """The counter *name*, made when it is not there; else it goes on."""
+    return Message(NEWOBJ, _TABLE + text(2, name) + number(3, _COUNTER) + nested(4))
+
+
+def without_counter(name: str) -> Message:
+    """The counter away; no rule may use it."""
+    return Message(DELOBJ, _TABLE + text(2, name) + number(3, _COUNTER))
 
 
 def flush(name: str) -> Message:
@@ -157,15 +171,20 @@ def above(bytes_per_second: int, burst: int) -> bytes:
     return _expression("limit", rate, second, number(3, burst), by_bytes, over)
 
 
-def noted(name: str, key: bytes, seconds: int) -> bytes:
-    """*key* is in the set *name* for that long from now on. Nothing after this is done when the set is full."""
-    time = attribute(6, (seconds * 1000).to_bytes(8, "big"))
-    return key + _expression("dynset", text(1, name), number(3, _UPDATE), number(4, _KEY), time)
+def noted(name: str, seconds: float) -> bytes:
+    """The key is in the set *name* for that long from now on. Nothing after this is done when the set is full."""
+    time = attribute(6, round(seconds * 1000).to_bytes(8, "big"))
+    return _expression("dynset", text(1, name), number(3, _UPDATE), number(4, _KEY), time)
 
 
-def among(name: str, key: bytes) -> bytes:
-    """*key* is in the set *name*."""
-    return key + _expression("lookup", text(1, name), number(2, _KEY))
+def among(name: str, *, inverted: bool = False) -> bytes:
+    """The key is in the set *name*, or with *inverted* is not."""
+    return _expression("lookup", text(1, name), number(2, _KEY), number(5, _INVERTED if inverted else 0))
+
+
+def counted(name: str) -> bytes:
+    """The counter *name* has one packet more."""
+    return _expression("objref", number(1, _COUNTER), text(2, name))
 
 
 Field = tuple[int, int, int] | int | None
@@ -174,7 +193,7 @@ zeros."""
 
 
 def key_of(*fields: Field) -> bytes:
-    """A key of *fields*, one behind the other."""
+    """A key of *fields*, one behind the other, for what follows in its rule. A packet without them does not match."""
     expressions, register = b"", _KEY
     for field in fields:
         if field is None:

@@ -19,7 +19,7 @@ from kvm_ifup.port import Port, RoutedPort
 
 _IN, _OUT = "in", "out"
 # All that go to a chain are before it, so that they can be removed in this order.
-KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent", *flows.KINDS)
+KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent", *flows.CHAINS)
 HOOKS = {_IN: nf.INGRESS, _OUT: nf.EGRESS}
 
 _IP4, _ARP, _RARP, _TAG, _IP6, _SERVICE_TAG = 0x0800, 0x0806, 0x8035, 0x8100, 0x86DD, 0x88A8  # if_ether.h
@@ -55,22 +55,22 @@ def made(port: Port, *, is_open: bool) -> list[Message]:
 
 
 def _made(port: Port, *, is_open: bool) -> Iterator[Message]:
-    names = {kind: chain_name(kind, port.tap) for kind in KINDS}
+    names = _names(port.tap)
     for kind in KINDS:
         yield nf.chain(names[kind], hook=HOOKS.get(kind), device=port.tap)
         yield nf.flush(names[kind])
-    yield from flows.sets(names)
+    yield from flows.kept(names)
     yield from flows.sent(names, is_open=is_open)
     is_limited = port.rates.sent is not None
     passed = nf.goto(names["sent"]) if is_limited else nf.accept()
-    passed4, passed6 = (nf.goto(names["sent" if is_limited else kind]) for kind in flows.KINDS)
+    passed4, passed6 = (nf.goto(names["sent" if is_limited else kind]) for kind in flows.SENT)
     yield from _vlans(port, names["vlan"])
     yield from _ip4(port, names["ip4"], passed4)
     yield from _neighbours(port, names["nd"])
     yield from _ip6(port, names["ip6"], names["nd"], passed6)
     yield from _arp(port, names["arp"], passed)
     yield from _limited(names["sent"], port.rates.sent, "drop-sent")
-    for ethertype, kind in zip((_IP4, _IP6), flows.KINDS, strict=True):
+    for ethertype, kind in zip((_IP4, _IP6), flows.SENT, strict=True):
         yield nf.rule(names["sent"], nf.protocol(ethertype), nf.goto(names[kind]))
     yield nf.rule(names["sent"], nf.accept())
     yield from _from_guest(port, names, passed)
@@ -79,9 +79,13 @@ def _made(port: Port, *, is_open: bool) -> Iterator[Message]:
 
 def unmade(tap: str) -> list[Message]:
     """What removes all of *tap*; each of these is refused when what it is about is not there."""
-    names = [chain_name(kind, tap) for kind in KINDS]
-    sets = [chain_name(kind, tap) for kind in flows.KINDS]
-    return [*map(nf.flush, names), *map(nf.without, names), *map(nf.without_set, sets)]
+    names = _names(tap)
+    chains = [names[kind] for kind in KINDS]
+    return [*map(nf.flush, chains), *map(nf.without, chains), *flows.unkept(names)]
+
+
+def _names(tap: str) -> dict[str, str]:
+    return {kind: chain_name(kind, tap) for kind in (*KINDS, *flows.SETS, flows.FULL)}
 
 
 def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Message]:
@@ -113,7 +117,7 @@ def _to_guest(port: Port, names: dict[str, str], *, is_open: bool) -> Iterator[M
         yield nf.rule(name, nf.masked(LINK, _SOURCE, mask, own, equal=False), nf.goto("drop-isolation"))
     yield from _limited(name, port.rates.received, "drop-received")
     if not is_open:
-        yield from flows.answers(names, name)
+        yield from flows.answered(names, name)
     yield nf.rule(name, nf.goto(f"profile-{port.profile}"))
 
 
