@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import GRE, Ether
 from scapy.packet import Packet
 
+from kvm_ifup.filtering.part import Filter
 from tests.unit import kvm_ifup_guests as guests
 from tests.unit.kvm_ifup_guests import MAC, PEER_MAC, Place, sh
 
@@ -25,7 +26,7 @@ pytestmark = [
 
 _SIZE = 65536
 _ETHERNET = 14
-_SECONDS = 1000
+_TIMES = (30, 60, 120, 300, 14400)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,12 @@ class Ends:
             struct.pack_into(">HH", frame, ports, *(1000 + each // 50000, each % 50000))
             source.send(bytes(frame))
 
-    def times(self, kind: str) -> list[float]:
-        """Seconds that each entry of a set is to stay; of those that have any left."""
+    def times(self, kind: str) -> list[int]:
+        """What each entry of a set has of the times that are given, in seconds; of those that have any left."""
         rows = json.loads(sh("nft", "-j", "list", "set", "netdev", "ganeti-cloud", f"{kind}{self.version}-tap0"))
         [found] = [row["set"] for row in rows["nftables"] if "set" in row]
-        return [entry["elem"]["timeout"] for entry in found.get("elem", ()) if entry["elem"]["expires"] > 0]
+        left = [entry["elem"]["expires"] for entry in found.get("elem", ())]
+        return [min(given for given in _TIMES if given >= seconds) for seconds in left if seconds > 0]
 
 
 @pytest.fixture(params=[4, 6], ids=["ipv4", "ipv6"])
@@ -102,3 +104,114 @@ def test_ten_thousand_connections_that_the_guest_ends_are_soon_forgotten(ends: E
     assert emptied(ends, "flows")
     kept = ends.times("brief")
     assert (len(kept), max(kept)) == (10_000, 120)
+
+
+def test_a_connection_while_it_begins_goes_on_and_ends(ends: Ends) -> None:
+    ends.place.make(profile="protected")
+    assert ends.ours(tcp("S"))
+    assert (ends.times("flows"), ends.times("brief")) == ([120], [])
+    assert ends.theirs(back("SA"))
+    assert ends.ours(tcp("A"))
+    assert (ends.times("flows"), ends.times("brief")) == ([14400], [])
+    assert ends.ours(tcp("FA"))
+    assert emptied(ends, "flows")
+    # The other end may have more to say.
+    ends.place.make(profile="limited")
+    for _ in range(3):
+        assert ends.theirs(back("PA"))
+        assert ends.ours(tcp("A"))
+    assert ends.theirs(back("FA"))
+    assert ends.ours(tcp("A"))
+    assert (ends.times("flows"), ends.times("brief")) == ([], [120])
+    assert not ends.theirs(back("PA", 4001))
+
+
+def test_ports_that_are_used_again_begin_anew(ends: Ends) -> None:
+    ends.place.make(profile="protected")
+    for flags in ("S", "A", "FA", "A", "S", "A"):
+        assert ends.ours(tcp(flags))
+    assert ends.times("flows") == [14400]
+    assert emptied(ends, "brief")
+
+
+def test_a_connection_that_the_guest_resets_is_forgotten(ends: Ends) -> None:
+    ends.place.make(profile="protected")
+    for flags in ("S", "A", "R"):
+        assert ends.ours(tcp(flags))
+    assert emptied(ends, "flows")
+    assert ends.times("brief") == []
+    assert not ends.theirs(back("A"))
+
+
+def test_a_reset_that_comes_shortens_its_time_until_the_guest_goes_on(ends: Ends) -> None:
+    ends.place.make(profile="protected")
+    assert ends.ours(tcp("A"))
+    assert ends.theirs(back("RA"))
+    assert ends.times("flows") == [120]
+    assert ends.ours(tcp("A"))
+    assert (ends.times("flows"), ends.times("brief")) == ([14400], [])
+    # One that belongs to nothing begins nothing either.
+    assert not ends.theirs(back("R", 4001))
+    assert len(ends.times("flows")) == 1
+
+
+def test_a_flood_of_beginnings_from_outside_puts_nothing_down(ends: Ends) -> None:
+    ends.place.make(profile="limited")
+    ends.flood(TCP(flags="SA"), 1000)
+    assert (ends.times("flows"), ends.times("brief")) == ([], [])
+
+
+@pytest.mark.parametrize(("upper", "wanted"), [(UDP(sport=4000, dport=53), 30), (UDP(sport=53, dport=4000), 30)])
+def test_questions_for_names_are_known_for_as_long_as_they_are_asked(ends: Ends, upper: Packet, wanted: int) -> None:
+    ends.place.make(profile="protected")
+    assert ends.ours(upper)
+    assert ends.ours(UDP(sport=4000, dport=4001))
+    assert sorted(ends.times("flows")) == [wanted, 300]
+
+
+def test_a_guest_that_fills_its_sets(ends: Ends) -> None:
+    """What has no room has two minutes. Without room for that it passes and is counted, and its answers do not come."""
+    ends.place.make(profile="protected")
+    assert ends.ours(tcp("A"))
+    ends.flood(UDP(), _SIZE)
+    # In the place of hours.
+    assert ends.ours(tcp("S", 5000))
+    assert ends.ours(tcp("A", 5000))
+    assert ends.theirs(back("A", 5000))
+    assert ends.place.filter.overflows() == {}
+    ends.flood(UDP(), _SIZE, first=_SIZE)
+    # Some of these were to ports that no guest may send to.
+    ends.flood(UDP(), 10, first=2 * _SIZE)
+    lost = ends.place.filter.overflows()["tap0"]
+    assert 5 <= lost <= 15
+    for upper, answer in (
+        (tcp("S", 6000), back("SA", 6000)),
+        (UDP(sport=6000, dport=5000), UDP(sport=5000, dport=6000)),
+    ):
+        assert ends.ours(upper)
+        assert not ends.theirs(answer)
+    # What is there stays, and another tap has its own room.
+    assert ends.theirs(back("A"))
+    ends.place.make(profile="limited")
+    assert ends.theirs(back("A"))
+    assert ends.place.filter.overflows() == {"tap0": lost + 2}
+    other = Filter(guests.SETTINGS)
+    other.unmake(ends.place.port)
+    assert other.overflows() == {}
+
+
+def test_while_all_is_open_only_what_is_open_is_known(ends: Ends) -> None:
+    ends.place.make()
+    for upper in (tcp("S"), tcp("A"), UDP(sport=5, dport=6), tcp("S", 4001), tcp("S", 4002), tcp("FA", 4001)):
+        assert ends.ours(upper)
+    assert ends.ours(tcp("R", 4002))
+    assert ends.times("flows") == [14400]
+    assert ends.times("brief") == []
+
+
+def test_echoes_have_a_minute_and_other_protocols_five(ends: Ends) -> None:
+    ends.place.make(profile="protected")
+    echo = ICMP() if ends.version == 4 else ICMPv6EchoRequest()
+    assert ends.ours(echo)
+    assert ends.ours(GRE())
+    assert sorted(ends.times("flows")) == [60, 300]

@@ -35,7 +35,7 @@ _VERDICT, _REGISTER = 0, 1  # nft_registers
 _PROTOCOL, L4PROTO = 1, 16  # nft_meta_keys
 _KEY = 8  # NFT_REG32_00: registers of four bytes from here on
 _TIMED, _BY_RULES = 0x10, 0x20  # NFT_SET_TIMEOUT, NFT_SET_EVAL
-_UPDATE = 1  # NFT_DYNSET_OP_UPDATE
+_UPDATE, _DELETE = 1, 2  # nft_dynset_ops
 _INVERTED = 1  # NFT_LOOKUP_F_INV
 _COUNTER = 1  # NFT_OBJECT_COUNTER
 _TYPE_BITS = 6  # of nft, for each part of a key
@@ -171,10 +171,15 @@ def above(bytes_per_second: int, burst: int) -> bytes:
     return _expression("limit", rate, second, number(3, burst), by_bytes, over)
 
 
-def noted(name: str, seconds: float) -> bytes:
+def noted(name: str, seconds: int) -> bytes:
     """The key is in the set *name* for that long from now on. Nothing after this is done when the set is full."""
-    time = attribute(6, round(seconds * 1000).to_bytes(8, "big"))
+    time = attribute(6, (seconds * 1000).to_bytes(8, "big"))
     return _expression("dynset", text(1, name), number(3, _UPDATE), number(4, _KEY), time)
+
+
+def forgotten(name: str) -> bytes:
+    """The key is not in the set *name* any more."""
+    return _expression("dynset", text(1, name), number(3, _DELETE), number(4, _KEY))
 
 
 def among(name: str, *, inverted: bool = False) -> bytes:

@@ -29,9 +29,7 @@ _SIZE = 1 << 16
 # 5508, 3.2.
 _CONNECTION_S, _DATAGRAM_S, _NAME_S, _ECHO_S, _OTHER_S = 4 * 3600, 300, 30, 60, 300
 _BRIEF_S = 120
-"""Of a connection that begins, or that the guest has ended, since the guest's last word; what conntrack gives it, too."""
-_FORGOTTEN_S = 0.001
-"""Kernels before 6.5 leak what a rule removes; what has no time left they remove themselves."""
+"""Of a connection that begins, or that the guest has ended, since the guest's last word: as conntrack has it, too."""
 
 _TCP, _UDP = 6, 17
 _FLAGS, _FIN, _SYN, _RST, _ACK = 13, 1, 2, 4, 16  # RFC 9293, 3.1
@@ -133,7 +131,7 @@ def _begun(version: _Version, names: dict[str, str]) -> Iterator[_Rule]:
     yield nf.carries_none_of(_TCP), nf.accept()
     yield _GOES_ON, nf.accept()
     yield _flagged(_SYN, _SYN), ports, nf.noted(lasting, _CONNECTION_S), nf.accept()
-    yield _ENDS, ports, nf.among(lasting), nf.noted(lasting, _FORGOTTEN_S)
+    yield _ENDS, ports, nf.forgotten(lasting)
 
 
 def _everything(version: _Version, names: dict[str, str]) -> Iterator[_Rule]:
@@ -164,11 +162,11 @@ def _ends(lasting: str, brief: str, ports: bytes) -> Iterator[_Rule]:
     let that in, and whoever could have it put down could fill the sets.
     """
     begins = _flagged(_FIN | _SYN | _RST | _ACK, _SYN)
-    yield begins, ports, nf.among(brief), nf.noted(brief, _FORGOTTEN_S)
+    yield begins, ports, nf.forgotten(brief)
     yield begins, ports, nf.noted(lasting, _BRIEF_S), nf.accept()
     yield _flagged(_SYN | _ACK, _SYN | _ACK), nf.accept()
     yield _flagged(_FIN, _FIN), ports, nf.noted(brief, _BRIEF_S)
-    yield _ENDS, ports, nf.among(lasting), nf.noted(lasting, _FORGOTTEN_S)
+    yield _ENDS, ports, nf.forgotten(lasting)
     yield _ENDS, nf.accept()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kvm_ifup.filtering import kernel
+from kvm_ifup.filtering import flows, kernel
 from kvm_ifup.filtering.ruleset import REASONS
 from kvm_ifup.filtering.tap import HOOKS, KINDS, chain_name, made
 from kvm_ifup.port import Port
@@ -36,6 +36,16 @@ def dropped() -> dict[str, int]:
     """Packets that were dropped, by the reason for it; nothing without the table."""
     counted = kernel.counters()
     return {reason: counted[name] for reason in REASONS if (name := f"drop-{reason}") in counted}
+
+
+def overflows() -> dict[str, int]:
+    """Packets that were put down nowhere, by tap; only taps that have some."""
+    prefix = chain_name(flows.FULL, "")
+    return {
+        name.removeprefix(prefix): number
+        for name, number in kernel.counters().items()
+        if name.startswith(prefix) and number
+    }
 
 
 def problem(port: Port, chains: dict[str, Chain], *, is_open: bool) -> str | None:

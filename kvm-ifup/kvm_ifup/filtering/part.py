@@ -70,6 +70,12 @@ class Filter:
 
         return listing.dropped()
 
+    def overflows(self) -> dict[str, int]:
+        """By tap, since it was made: packets whose answers do not come in, for there was no room to put them down."""
+        from kvm_ifup.filtering import listing
+
+        return listing.overflows()
+
     def _is_open(self, port: Port) -> bool:
         profile = self._settings.profiles.get(port.profile)
         return profile is None or profile.is_open
