@@ -20,7 +20,9 @@ pytestmark = pytest.mark.lab
 
 def test_the_filter_in_debians_own_kernel(release: Release, tmp_path: Path) -> None:
     modules = "modprobe bridge && ! test -e /proc/sys/net/bridge"
-    files = " ".join(f"tests/unit/test_kvm_ifup_filter_{topic}.py" for topic in ("receiving", "sending", "life"))
+    files = " ".join(
+        f"tests/unit/test_kvm_ifup_filter_{topic}.py" for topic in ("receiving", "flows", "sending", "life")
+    )
     # That frames would pass without the filter needs no other kernel.
     tests = f"python3 -m pytest --quiet -p no:cacheprovider -k 'not stops_it' {files}"
     status, said = run_native(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How a closed profile knows what belongs to something that the guest began: by what the guest sent.
 
-Sets of each tap, for each version of IP, have for a time the addresses and ports that it sent from and to; what comes to
-it the other way round is an answer. They are asked at the device itself, so they know bridges, switches and routed taps
-alike, and no guest of another tap with the same addresses can put anything into them, as it can with conntrack.
+Sets of each tap, for each version of IP, have for a time the addresses and ports that it sent from and to; what comes
+to it the other way round is an answer. They are asked at the device itself, so they know bridges, switches and routed
+taps alike, and no guest of another tap with the same addresses can put anything into them, as it can with conntrack.
 
 Two sets are what a connection of TCP needs: one that is open may be silent for hours, and of one that the guest has
 ended nothing may be left so long. What has no room in the one for hours has two minutes at a time in the other.
@@ -122,14 +122,15 @@ def _flagged(mask: int, value: int, *, equal: bool = True) -> bytes:
     return nf.carries(_TCP) + flags
 
 
-_GOES_ON = _flagged(_FIN | _SYN | _RST, 0)
+GOES_ON = _flagged(_FIN | _SYN | _RST, 0)
+"""A segment of TCP that neither begins nor ends a connection."""
 _ENDS = _flagged(_FIN | _RST, 0, equal=False)
 
 
 def _begun(version: _Version, names: dict[str, str]) -> Iterator[_Rule]:
     lasting, ports = names[version.lasting], version.sent(_FIRST_PORT, _SECOND_PORT)
     yield nf.carries_none_of(_TCP), nf.accept()
-    yield _GOES_ON, nf.accept()
+    yield GOES_ON, nf.accept()
     yield _flagged(_SYN, _SYN), ports, nf.noted(lasting, _CONNECTION_S), nf.accept()
     yield _ENDS, ports, nf.forgotten(lasting)
 
@@ -138,7 +139,7 @@ def _everything(version: _Version, names: dict[str, str]) -> Iterator[_Rule]:
     """The most frequent first. What comes to the end of these cannot be put down, for it has no ports, or need not."""
     lasting, brief = names[version.lasting], names[version.brief]
     ports, echo = version.sent(_FIRST_PORT, _SECOND_PORT), version.sent(_ECHO_IDENTIFIER, None)
-    yield _GOES_ON, ports, nf.among(brief, inverted=True), nf.noted(lasting, _CONNECTION_S), nf.accept()
+    yield GOES_ON, ports, nf.among(brief, inverted=True), nf.noted(lasting, _CONNECTION_S), nf.accept()
     for offset in (0, 2):
         name = nf.carries(_UDP) + nf.has(TRANSPORT, offset, _NAMES)
         yield name, ports, nf.noted(lasting, _NAME_S), nf.accept()

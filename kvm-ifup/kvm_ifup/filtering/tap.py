@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 from kvm_ifup.filtering import expressions as nf
 from kvm_ifup.filtering import flows
@@ -23,7 +24,7 @@ KINDS = (_IN, _OUT, "vlan", "ip4", "ip6", "nd", "arp", "sent", *flows.CHAINS)
 HOOKS = {_IN: nf.INGRESS, _OUT: nf.EGRESS}
 
 _IP4, _ARP, _RARP, _TAG, _IP6, _SERVICE_TAG = 0x0800, 0x0806, 0x8035, 0x8100, 0x86DD, 0x88A8  # if_ether.h
-_UDP, _ICMPV6 = 17, 58
+_TCP, _UDP, _ICMPV6 = 6, 17, 58
 _SOLICITATION, _ADVERTISEMENT, _ROUTER_SOLICITATION = b"\x87", b"\x88", b"\x85"  # RFC 4861, 4
 _SOURCE_LINK, _TARGET_LINK = b"\x01\x01", b"\x02\x01"  # options with one MAC; RFC 4861, 4.6.1
 
@@ -34,6 +35,9 @@ _TARGET6 = 8  # in a neighbour's solicitation or advertisement
 
 # A segment as large as the kernel makes them (GSO) has to pass, and TCP needs some of them in a row.
 _LEAST_BURST = 4 << 16
+
+_FEW = 4
+"""Networks of a guest for which the way of most packets is made short."""
 
 _Networks = tuple[IPv4Network, ...] | tuple[IPv6Network, ...]
 
@@ -63,7 +67,9 @@ def _made(port: Port, *, is_open: bool) -> Iterator[Message]:
     yield from flows.sent(names, is_open=is_open)
     is_limited = port.rates.sent is not None
     passed = nf.goto(names["sent"]) if is_limited else nf.accept()
-    passed4, passed6 = (nf.goto(names["sent" if is_limited else kind]) for kind in flows.SENT)
+    passed4, passed6 = (
+        _Passed(names["sent" if is_limited else kind], is_open and not is_limited) for kind in flows.SENT
+    )
     yield from _vlans(port, names["vlan"])
     yield from _ip4(port, names["ip4"], passed4)
     yield from _neighbours(port, names["nd"])
@@ -91,10 +97,14 @@ def _names(tap: str) -> dict[str, str]:
 def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Message]:
     """In the order of how often it comes: each rule that a packet meets takes some nanoseconds."""
     name = names[_IN]
-    if not port.macspoof:
-        yield nf.rule(name, nf.lacks(LINK, _SOURCE, port.mac), nf.goto("drop-mac"))
     chains = {_IP4: "ip4", _IP6: "ip6", _ARP: "arp"}
-    for ethertype, kind in chains.items():
+    if not port.macspoof:
+        # Both fields at once. What has other types is still to come.
+        for ethertype in (_IP4, _IP6):
+            own = nf.has(LINK, _SOURCE, port.mac + ethertype.to_bytes(2, "big"))
+            yield nf.rule(name, own, nf.goto(names[chains[ethertype]]))
+        yield nf.rule(name, nf.lacks(LINK, _SOURCE, port.mac), nf.goto("drop-mac"))
+    for ethertype, kind in chains.items() if port.macspoof else [(_ARP, "arp")]:
         yield nf.rule(name, nf.has(LINK, _TYPE, ethertype.to_bytes(2, "big")), nf.goto(names[kind]))
     tagged = nf.jump(names["vlan"]) if _trunk(port) else nf.goto("drop-vlan")
     yield nf.rule(name, nf.has(LINK, _TYPE, _TAG.to_bytes(2, "big")), tagged)
@@ -116,8 +126,10 @@ def _to_guest(port: Port, names: dict[str, str], *, is_open: bool) -> Iterator[M
         yield nf.rule(name, nf.jump("to-guest"))
         yield nf.rule(name, nf.masked(LINK, _SOURCE, mask, own, equal=False), nf.goto("drop-isolation"))
     yield from _limited(name, port.rates.received, "drop-received")
-    if not is_open:
-        yield from flows.answered(names, name)
+    if is_open:
+        yield nf.rule(name, nf.accept())
+        return
+    yield from flows.answered(names, name)
     yield nf.rule(name, nf.goto(f"profile-{port.profile}"))
 
 
@@ -152,8 +164,21 @@ def _ranges(numbers: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         yield pending[0], pending[-1]
 
 
-def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
-    networks = port.sources.networks4
+class _Passed(NamedTuple):
+    """What comes after the sender of a packet was found to be right."""
+
+    chain: str
+    is_short: bool
+    """Most packets can be accepted without it."""
+
+    @property
+    def verdict(self) -> bytes:
+        return nf.goto(self.chain)
+
+
+def _ip4(port: Port, name: str, after: _Passed) -> Iterator[Message]:
+    networks, passed = port.sources.networks4, after.verdict
+    yield from _most(name, networks, _SOURCE4, (67, 68), after)
     yield from _no_server(name, 67, 68)
     yield from _each(name, networks, NETWORK, _SOURCE4, nf.known() + passed)
     if networks:
@@ -163,8 +188,9 @@ def _ip4(port: Port, name: str, passed: bytes) -> Iterator[Message]:
     yield nf.rule(name, nf.goto("drop-malformed"))
 
 
-def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Message]:
-    networks = port.sources.networks6
+def _ip6(port: Port, name: str, neighbours: str, after: _Passed) -> Iterator[Message]:
+    networks, passed = port.sources.networks6, after.verdict
+    yield from _most(name, networks, _SOURCE6, (547, 546), after)
     yield from _no_server(name, 547, 546)
     discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
     yield nf.rule(name, nf.carries(_ICMPV6), nf.jump("from-guest-icmp6"))
@@ -175,6 +201,19 @@ def _ip6(port: Port, name: str, neighbours: str, passed: bytes) -> Iterator[Mess
         yield nf.rule(name, passed)
     yield nf.rule(name, nf.known(), nf.goto("drop-ipv6"))
     yield nf.rule(name, nf.goto("drop-malformed"))
+
+
+def _most(
+    name: str, networks: _Networks | None, offset: int, not_from_to: tuple[int, int], after: _Passed
+) -> Iterator[Message]:
+    """Most of what guests send, at one rule each. All of it would pass by the rules behind these, too."""
+    if networks is not None and len(networks) > _FEW:
+        return
+    server, client = (number.to_bytes(2, "big") for number in not_from_to)
+    connected = flows.GOES_ON if after.is_short else nf.carries(_TCP)
+    no_server = nf.carries(_UDP) + nf.lacks(TRANSPORT, 0, server) + nf.lacks(TRANSPORT, 2, client)
+    for match in (connected, no_server):
+        yield from _each(name, networks, NETWORK, offset, nf.accept() if after.is_short else after.verdict, match)
 
 
 def _no_server(name: str, server: int, client: int) -> Iterator[Message]:
@@ -218,12 +257,14 @@ def _arp(port: Port, name: str, passed: bytes) -> Iterator[Message]:
     yield nf.rule(name, nf.goto("drop-arp"))
 
 
-def _each(name: str, networks: _Networks | None, base: int, offset: int, verdict: bytes) -> Iterator[Message]:
-    """The *verdict* for what has an address of one of *networks* there; None is any."""
+def _each(
+    name: str, networks: _Networks | None, base: int, offset: int, verdict: bytes, match: bytes = b""
+) -> Iterator[Message]:
+    """The *verdict* for what has an address of one of *networks* there, and is a *match*; None is any network."""
     if networks is None:
-        yield nf.rule(name, verdict)
+        yield nf.rule(name, match + verdict)
         return
     for network in networks:
         address, mask = network.network_address.packed, network.netmask.packed
         same = nf.masked(base, offset, mask, address) if any(mask) else b""
-        yield nf.rule(name, same + verdict)
+        yield nf.rule(name, match + same + verdict)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
-from scapy.layers.l2 import GRE, Ether
-from scapy.packet import Packet
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
 
 from kvm_ifup.filtering.part import Filter
 from tests.unit import kvm_ifup_guests as guests
@@ -49,6 +49,7 @@ class Ends:
         own, peer = (guests.IP, guests.PEER) if version == 4 else (guests.IP6, guests.PEER6)
         header = IP if version == 4 else IPv6
         self._out, self._into = header(src=own, dst=peer), header(src=peer, dst=own)
+        self.encrypted = IP(src=own, dst=peer, proto=50) if version == 4 else IPv6(src=own, dst=peer, nh=50)
 
     def ours(self, upper: Packet) -> bool:
         return self.place.passes_out(self._out / upper)
@@ -213,5 +214,5 @@ def test_echoes_have_a_minute_and_other_protocols_five(ends: Ends) -> None:
     ends.place.make(profile="protected")
     echo = ICMP() if ends.version == 4 else ICMPv6EchoRequest()
     assert ends.ours(echo)
-    assert ends.ours(GRE())
+    assert ends.place.passes_out(ends.encrypted / Raw(bytes(8)))
     assert sorted(ends.times("flows")) == [60, 300]
