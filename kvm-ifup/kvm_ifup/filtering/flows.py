@@ -122,15 +122,16 @@ def _flagged(mask: int, value: int, *, equal: bool = True) -> bytes:
     return nf.carries(_TCP) + flags
 
 
-GOES_ON = _flagged(_FIN | _SYN | _RST, 0)
-"""A segment of TCP that neither begins nor ends a connection."""
+CONTINUES = nf.masked(TRANSPORT, _FLAGS, bytes([_FIN | _SYN | _RST]), b"\0")
+"""Of segments of TCP: neither beginning nor end of a connection."""
+_GOES_ON = nf.carries(_TCP) + CONTINUES
 _ENDS = _flagged(_FIN | _RST, 0, equal=False)
 
 
 def _begun(version: _Version, names: dict[str, str]) -> Iterator[_Rule]:
     lasting, ports = names[version.lasting], version.sent(_FIRST_PORT, _SECOND_PORT)
     yield nf.carries_none_of(_TCP), nf.accept()
-    yield GOES_ON, nf.accept()
+    yield _GOES_ON, nf.accept()
     yield _flagged(_SYN, _SYN), ports, nf.noted(lasting, _CONNECTION_S), nf.accept()
     yield _ENDS, ports, nf.forgotten(lasting)
 
@@ -139,7 +140,7 @@ def _everything(version: _Version, names: dict[str, str]) -> Iterator[_Rule]:
     """The most frequent first. What comes to the end of these cannot be put down, for it has no ports, or need not."""
     lasting, brief = names[version.lasting], names[version.brief]
     ports, echo = version.sent(_FIRST_PORT, _SECOND_PORT), version.sent(_ECHO_IDENTIFIER, None)
-    yield GOES_ON, ports, nf.among(brief, inverted=True), nf.noted(lasting, _CONNECTION_S), nf.accept()
+    yield _GOES_ON, ports, nf.among(brief, inverted=True), nf.noted(lasting, _CONNECTION_S), nf.accept()
     for offset in (0, 2):
         name = nf.carries(_UDP) + nf.has(TRANSPORT, offset, _NAMES)
         yield name, ports, nf.noted(lasting, _NAME_S), nf.accept()

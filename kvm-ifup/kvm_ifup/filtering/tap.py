@@ -30,13 +30,12 @@ _SOURCE_LINK, _TARGET_LINK = b"\x01\x01", b"\x02\x01"  # options with one MAC; R
 
 _SOURCE, _TYPE, _VLAN = 6, 12, 14  # in an Ethernet header
 _OPERATION, _SENDER_MAC, _SENDER_IP, _TARGET_IP = 6, 8, 14, 24  # RFC 826
-_SOURCE4, _SOURCE6 = 12, 8
 _TARGET6 = 8  # in a neighbour's solicitation or advertisement
 
 # A segment as large as the kernel makes them (GSO) has to pass, and TCP needs some of them in a row.
 _LEAST_BURST = 4 << 16
 
-_FEW = 4
+_FEW = 3
 """Networks of a guest for which the way of most packets is made short."""
 
 _Networks = tuple[IPv4Network, ...] | tuple[IPv6Network, ...]
@@ -79,6 +78,7 @@ def _made(port: Port, *, is_open: bool) -> Iterator[Message]:
     for ethertype, kind in zip((_IP4, _IP6), flows.SENT, strict=True):
         yield nf.rule(names["sent"], nf.protocol(ethertype), nf.goto(names[kind]))
     yield nf.rule(names["sent"], nf.accept())
+    yield from _most(names[_IN], port.sources.networks4, _HEADER4, passed4, _framed(port, _IP4))
     yield from _from_guest(port, names, passed)
     yield from _to_guest(port, names, is_open=is_open)
 
@@ -101,8 +101,7 @@ def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Me
     if not port.macspoof:
         # Both fields at once. What has other types is still to come.
         for ethertype in (_IP4, _IP6):
-            own = nf.has(LINK, _SOURCE, port.mac + ethertype.to_bytes(2, "big"))
-            yield nf.rule(name, own, nf.goto(names[chains[ethertype]]))
+            yield nf.rule(name, _framed(port, ethertype), nf.goto(names[chains[ethertype]]))
         yield nf.rule(name, nf.lacks(LINK, _SOURCE, port.mac), nf.goto("drop-mac"))
     for ethertype, kind in chains.items() if port.macspoof else [(_ARP, "arp")]:
         yield nf.rule(name, nf.has(LINK, _TYPE, ethertype.to_bytes(2, "big")), nf.goto(names[kind]))
@@ -115,6 +114,12 @@ def _from_guest(port: Port, names: dict[str, str], passed: bytes) -> Iterator[Me
     if not port.macspoof:
         yield nf.rule(name, nf.protocol(_RARP), nf.lacks(NETWORK, _SENDER_MAC, port.mac), nf.goto("drop-arp"))
     yield nf.rule(name, passed)
+
+
+def _framed(port: Port, ethertype: int) -> bytes:
+    """A frame without a tag, of this type and from the guest's MAC."""
+    value = ethertype.to_bytes(2, "big")
+    return nf.has(LINK, _TYPE, value) if port.macspoof else nf.has(LINK, _SOURCE, port.mac + value)
 
 
 def _to_guest(port: Port, names: dict[str, str], *, is_open: bool) -> Iterator[Message]:
@@ -164,6 +169,19 @@ def _ranges(numbers: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         yield pending[0], pending[-1]
 
 
+class _Header(NamedTuple):
+    """Where a version of IP has what is looked at, and which ports DHCP has there (RFC 2131, RFC 8415)."""
+
+    source: int
+    protocol: int
+    """Of what follows."""
+    server: int
+    client: int
+
+
+_HEADER4, _HEADER6 = _Header(12, 9, 67, 68), _Header(8, 6, 547, 546)
+
+
 class _Passed(NamedTuple):
     """What comes after the sender of a packet was found to be right."""
 
@@ -178,9 +196,8 @@ class _Passed(NamedTuple):
 
 def _ip4(port: Port, name: str, after: _Passed) -> Iterator[Message]:
     networks, passed = port.sources.networks4, after.verdict
-    yield from _most(name, networks, _SOURCE4, (67, 68), after)
-    yield from _no_server(name, 67, 68)
-    yield from _each(name, networks, NETWORK, _SOURCE4, nf.known() + passed)
+    yield from _no_server(name, _HEADER4)
+    yield from _each(name, networks, NETWORK, _HEADER4.source, nf.known() + passed)
     if networks:
         yield nf.rule(name, nf.jump("unspecified4"))
         yield nf.rule(name, passed)
@@ -190,12 +207,12 @@ def _ip4(port: Port, name: str, after: _Passed) -> Iterator[Message]:
 
 def _ip6(port: Port, name: str, neighbours: str, after: _Passed) -> Iterator[Message]:
     networks, passed = port.sources.networks6, after.verdict
-    yield from _most(name, networks, _SOURCE6, (547, 546), after)
-    yield from _no_server(name, 547, 546)
+    yield from _most(name, networks, _HEADER6, after)
+    yield from _no_server(name, _HEADER6)
     discovery = nf.within(TRANSPORT, 0, _ROUTER_SOLICITATION, _ADVERTISEMENT)
     yield nf.rule(name, nf.carries(_ICMPV6), nf.jump("from-guest-icmp6"))
     yield nf.rule(name, nf.carries(_ICMPV6), discovery, nf.jump(neighbours))
-    yield from _each(name, networks, NETWORK, _SOURCE6, nf.known() + passed)
+    yield from _each(name, networks, NETWORK, _HEADER6.source, nf.known() + passed)
     if networks:
         yield nf.rule(name, nf.jump("unspecified6"))
         yield nf.rule(name, passed)
@@ -204,21 +221,33 @@ def _ip6(port: Port, name: str, neighbours: str, after: _Passed) -> Iterator[Mes
 
 
 def _most(
-    name: str, networks: _Networks | None, offset: int, not_from_to: tuple[int, int], after: _Passed
+    name: str, networks: _Networks | None, header: _Header, after: _Passed, framed: bytes = b""
 ) -> Iterator[Message]:
-    """Most of what guests send, at one rule each. All of it would pass by the rules behind these, too."""
+    """Most of what guests send, at one rule each, datagrams before segments of TCP, of which the kernel has fewer and
+    larger ones (GSO). All of it would pass by the rules behind these, too.
+
+    What the frame must be comes last, as it takes longest; before that nothing is known of the packet. That its header
+    is whole is known where there are ports.
+    """
     if networks is not None and len(networks) > _FEW:
         return
-    server, client = (number.to_bytes(2, "big") for number in not_from_to)
-    connected = flows.GOES_ON if after.is_short else nf.carries(_TCP)
-    no_server = nf.carries(_UDP) + nf.lacks(TRANSPORT, 0, server) + nf.lacks(TRANSPORT, 2, client)
-    for match in (connected, no_server):
-        yield from _each(name, networks, NETWORK, offset, nf.accept() if after.is_short else after.verdict, match)
+    datagrams = nf.has(NETWORK, header.protocol, bytes([_UDP])) + _other_ports(header)
+    segments = nf.has(NETWORK, header.protocol, bytes([_TCP])) + flows.CONTINUES if after.is_short else nf.carries(_TCP)
+    verdict = nf.accept() if after.is_short else after.verdict
+    for match in (datagrams, segments):
+        yield from _each(name, networks, NETWORK, header.source, framed + verdict, match)
 
 
-def _no_server(name: str, server: int, client: int) -> Iterator[Message]:
+def _other_ports(header: _Header) -> bytes:
+    return b"".join(
+        nf.lacks(TRANSPORT, offset, number.to_bytes(2, "big"))
+        for offset, number in ((0, header.server), (2, header.client))
+    )
+
+
+def _no_server(name: str, header: _Header) -> Iterator[Message]:
     """Nothing of DHCP that is a server's or relay's: by either port, as a client looks at its own alone."""
-    for offset, number in ((0, server), (2, client)):
+    for offset, number in ((0, header.server), (2, header.client)):
         at = nf.carries(_UDP) + nf.has(TRANSPORT, offset, number.to_bytes(2, "big"))
         yield nf.rule(name, at, nf.goto("drop-dhcp"))
 
@@ -239,7 +268,7 @@ def _neighbours(port: Port, name: str) -> Iterator[Message]:
     yield nf.rule(name, nf.has(TRANSPORT, 0, _ROUTER_SOLICITATION), nf.back())
     # Without a source it is the detection of duplicates (RFC 4862, 5.4): by that a guest could keep another from its
     # address.
-    yield nf.rule(name, nf.has(TRANSPORT, 0, _SOLICITATION), nf.lacks(NETWORK, _SOURCE6, bytes(16)), nf.back())
+    yield nf.rule(name, nf.has(TRANSPORT, 0, _SOLICITATION), nf.lacks(NETWORK, _HEADER6.source, bytes(16)), nf.back())
     yield from _each(name, networks, TRANSPORT, _TARGET6, nf.back())
     yield nf.rule(name, nf.goto("drop-neighbour"))
 
