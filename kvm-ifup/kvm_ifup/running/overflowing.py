@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Guests that began more than their filter can know of: whoever looks is told, and the system's log once for each time."""
+"""Guests that begin more than their filter has room to know: who looks is told, and the system's log as it goes on."""
 
 from __future__ import annotations
 
