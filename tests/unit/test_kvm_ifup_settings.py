@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from kvm_ifup import settings
 from kvm_ifup.deciding import allowance
 from kvm_ifup.profile import LIMITED, PROTECTED, UNPROTECTED
 from tests.unit import manual
-from tests.unit.test_man_pages import ERRORS, WORDLESS, _default, _words
+from tests.unit.test_man_pages import _default
 
 ROOT = Path(__file__).parents[2]
 PAGE = "kvm-ifup.toml.5"
@@ -200,19 +198,10 @@ def test_the_example_of_the_page_is_a_file() -> None:
     assert (site.default_profile, len(site.profile("web").allowances)) == ("protected", 3)
 
 
-def sentences() -> Iterator[tuple[str, str]]:
-    """Where each error is raised, and a pattern of its words."""
-    package = ROOT / "kvm-ifup" / "kvm_ifup"
-    for path in [*sorted((package / "deciding").glob("*.py")), package / "settings.py"]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-                continue
-            words = _words(node.args[0]) if node.args and node.func.id in {*ERRORS, "_wrong"} else []
-            if sum(character.isalpha() for word in words for character in word) > WORDLESS:
-                yield f"{path.name}:{node.lineno}", ".+".join(re.escape(word) for word in words)
-
-
-SENTENCES = dict(sentences())
+PACKAGE = ROOT / "kvm-ifup" / "kvm_ifup"
+SENTENCES = dict(
+    manual.errors([*(PACKAGE / "deciding").glob("*.py"), PACKAGE / "settings.py"], {*manual.ERRORS, "_wrong"})
+)
 
 
 @pytest.mark.parametrize("where", SENTENCES)
