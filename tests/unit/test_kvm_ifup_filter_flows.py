@@ -90,7 +90,7 @@ def back(flags: str, port: int = 4000) -> Packet:
 
 def emptied(ends: Ends, kind: str) -> bool:
     """The kernel looks each second for what has no time left."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while ends.times(kind):
         if time.monotonic() > end:
             return False
