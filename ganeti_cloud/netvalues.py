@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What texts say of networks: each reader gives the value, or raises ValueError with what the text should have been."""
+"""What texts say of networks: each reader gives the value, or raises ValueError with what the text should have been.
+
+And what of networks follows from that.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,17 @@ def mac(text: str) -> bytes:
     if found[0] & 1 or not any(found):
         raise ValueError("the MAC of one machine")
     return found
+
+
+def interface_identifier(mac: bytes) -> bytes:
+    """What a guest with *mac* puts behind a prefix of 64 bits: the modified EUI-64 of RFC 4291, appendix A."""
+    # The bit that says "locally administered" is turned round.
+    return bytes((mac[0] ^ 2, mac[1], mac[2], 0xFF, 0xFE, mac[3], mac[4], mac[5]))
+
+
+def eui64(prefix: IPv6Network, mac: bytes) -> IPv6Address:
+    """The address that a guest with *mac* makes of *prefix*, which is no longer than 64 bits."""
+    return prefix[int.from_bytes(interface_identifier(mac), "big")]
 
 
 # RFC 1123, 2.1, and the underscores that Ganeti lets the name of an instance have.

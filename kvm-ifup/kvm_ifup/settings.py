@@ -52,8 +52,6 @@ class Settings(NamedTuple):
     """Six bytes: what of a MAC is its network's."""
     ethertypes: tuple[int, ...]
     """Besides IPv4, IPv6 and ARP."""
-    mark: int
-    """The one bit of a packet's mark that says: it belongs to something that the guest began."""
     tap_mac: bytes
     """Of every routed tap."""
     rule_priority: int
@@ -169,13 +167,6 @@ OPTIONS = (
     config.Option(
         "filter", "ethertypes", "", _ethertypes, "Types of frames that guests may use besides IPv4, IPv6 and ARP."
     ),
-    config.Option(
-        "filter",
-        "mark_bit",
-        28,
-        config.number("bits", minimum=0, maximum=31),
-        "Bit of the packet mark that the filter uses for itself.",
-    ),
     config.Option("routed", "tap_mac", "02:67:61:6e:65:74", _mac, "MAC of every routed tap, the same on all nodes."),
     config.Option(
         "routed",
@@ -252,7 +243,6 @@ def settings_of(values: config.Values, path: str) -> Settings:
         unknown_address=values["filter", "unknown_address"],
         mac_mask=_bytes(values["filter", "mac_mask"]),
         ethertypes=tuple(int(word, 16) for word in values["filter", "ethertypes"].split()),
-        mark=1 << values["filter", "mark_bit"],
         tap_mac=_bytes(values["routed", "tap_mac"]),
         rule_priority=values["routed", "rule_priority"],
         tags=tags,

@@ -6,9 +6,10 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from ganeti_cloud import netvalues
 from ganeti_cloud.binding import Binding
 from nfdhcpd.settings import Ipv6Settings
-from nfdhcpd.wire.ipv6 import interface_identifier, link_local
+from nfdhcpd.wire.ipv6 import link_local
 
 INFINITY = 0xFFFFFFFF
 """Of a lifetime (RFC 4861, 4.6.2; RFC 8415, 7.7)."""
@@ -38,7 +39,7 @@ def autonomous_address(binding: Binding) -> IPv6Address | None:
     """What the guest makes of its prefix and its MAC (RFC 4862, 5.5.3); None when the prefix is too long for that."""
     if binding.subnet6 is None or binding.subnet6.prefixlen > 64:
         return None
-    return binding.subnet6[int.from_bytes(interface_identifier(binding.mac), "big")]
+    return netvalues.eui64(binding.subnet6, binding.mac)
 
 
 def router(binding: Binding, router_mac: bytes) -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from ganeti_cloud import netvalues
 from nfdhcpd.wire import ethernet
 from nfdhcpd.wire.checksum import checksum, total
 from nfdhcpd.wire.malformed import Fault, Malformed
@@ -31,14 +32,9 @@ _PORTS = struct.Struct("!HHH")
 _FAULTS = dict.fromkeys((0, 43, 50, 51, 60, 135, 139, 140), Fault.EXTENSION_HEADER) | {44: Fault.FRAGMENT}
 
 
-def interface_identifier(mac: bytes) -> bytes:
-    """The modified EUI-64 of *mac* (RFC 4291, appendix A)."""
-    return bytes((mac[0] ^ 2, mac[1], mac[2], 0xFF, 0xFE, mac[3], mac[4], mac[5]))
-
-
 def link_local(mac: bytes) -> bytes:
     """The link-local address that goes with *mac*."""
-    return LINK_LOCAL_PREFIX + interface_identifier(mac)
+    return LINK_LOCAL_PREFIX + netvalues.interface_identifier(mac)
 
 
 def neighbour_message(datagram: bytes) -> tuple[bytes, bytes, bytes]:

@@ -79,6 +79,10 @@ class Programs:
         if name in self._taps:
             os.close(self._taps.pop(name))
 
+    def send(self, frame: bytes, name: str = "tap0") -> None:
+        """Have the guest of a tap send *frame*."""
+        os.write(self._taps[name], frame)
+
     def _end(self) -> None:
         for name in list(self._taps):
             self.no_tap(name)

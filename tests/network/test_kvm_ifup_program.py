@@ -268,3 +268,22 @@ def test_by_hand_a_tap_is_made_again_and_ended(programs: Programs) -> None:
     assert programs.run("down", "tap0").text == "tap0: ended\n"
     assert programs.run("down", "tap0").text == "tap0: nothing is known of it, nothing to do\n"
     assert (programs.is_up(), programs.left()) == (False, [])
+
+
+def test_a_guest_that_begins_more_than_its_filter_has_room_to_know_is_shown(programs: Programs) -> None:
+    assert programs.call("up", BRIDGED).status == 0
+    source, other = (bytes(map(int, address.split("."))) for address in (BRIDGED["IP"], "198.51.100.9"))
+    headers = b"\x45\0\0\x1c\0\0\0\0\x40\x11\0\0" + source + other
+    frame = b"\xff" * 6 + bytes.fromhex(MAC.replace(":", "")) + b"\x08\0" + headers
+    for number in range(2 * 65536 + 1000):
+        # Room for 65,536 in each of two sets.
+        ports = (20000 + number // 10000).to_bytes(2, "big") + (10000 + number % 10000).to_bytes(2, "big")
+        programs.send(frame + ports + b"\0\x08\0\0")
+    [row] = programs.told("show")
+    told = "filter: 1000 packets began more than it has room to know; their answers were not let in"
+    assert (row["up"], row["problems"]) == (True, [told])
+    # Nothing is to be made again for that.
+    assert (programs.run("reconcile").text, programs.is_up()) == ("", True)
+    assert (programs.room.root / "run/kvm-ifup/overflows").read_text(encoding="utf-8") == '{"tap0": 1000}\n'
+    programs.call("up", BRIDGED)
+    assert is_whole(programs)

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading a manual page as plain text, by its headings and its tags (the entries of lists)."""
+"""Reading a manual page as plain text, by its headings and its tags, and the errors that have to be in one."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parents[2] / "docs" / "man"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "man"
+
+ERRORS = frozenset({"CloudError", "ConfigError", "RequestError", "CommandError", "StorageError", "GanetiError"})
+# Sentences made of nothing but what another program or the kernel said.
+_WORDLESS = 4
 
 _GLYPHS = {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\e": "\\", r"\ ": " ", r"\&": "", r"\%": ""}
 _FONT_MACROS = frozenset({"B", "I", "BR", "RB", "IR", "RI", "BI", "IB"})
@@ -52,6 +59,32 @@ def plain(text: str) -> str:
     for escape, glyph in _GLYPHS.items():
         text = text.replace(escape, glyph)
     return text
+
+
+def errors(sources: Iterable[Path], calls: Collection[str] = ERRORS) -> Iterator[tuple[str, str]]:
+    """Where *sources* call one of *calls* with a sentence, and a pattern of it: what is put in is left open."""
+    for path in sorted(sources):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in calls:
+                continue
+            words = _words(node.args[0]) if node.args else []
+            if sum(character.isalpha() for word in words for character in word) > _WORDLESS:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", ".+".join(re.escape(word) for word in words)
+
+
+def _words(message: ast.expr) -> list[str]:
+    """The constant parts of *message*, with an empty one wherever something is put in."""
+    if isinstance(message, ast.Constant) and isinstance(message.value, str):
+        return [message.value]
+    if not isinstance(message, ast.JoinedStr):
+        return []
+    words = [""]
+    for part in message.values:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            words[-1] += part.value
+        else:
+            words.append("")
+    return words
 
 
 def _joined(arguments: str, between: str) -> str:

@@ -77,6 +77,8 @@ DATA = b"x" * 64
 CASES = {
     "udp": Case(ether() / IP(src=OWN, dst=PEER) / UDP(sport=1000, dport=2000) / DATA),
     "tcp": Case(ether() / IP(src=OWN, dst=PEER) / TCP(dport=80, flags="S")),
+    "segment": Case(ether() / IP(src=OWN, dst=PEER) / TCP(flags="A") / DATA),
+    "segment6": Case(ether() / IPv6(src=OWN6, dst=PEER6) / TCP(flags="A") / DATA),
     "ping": Case(ether() / IP(src=OWN, dst=PEER) / ICMP() / DATA),
     "part-of-a-packet": Case(ether() / IP(src=OWN, dst=PEER, proto=17, frag=100) / DATA),
     "arp-request": Case(arp()),
@@ -114,11 +116,14 @@ CASES = {
     "forged-mac": Case(ether(OTHER_MAC) / IP(src=OWN, dst=PEER) / UDP() / DATA, "mac"),
     "forged-mac-of-a-group": Case(ether("53:54:00:00:00:0a") / IP(src=OWN, dst=PEER) / UDP(), "mac"),
     "forged-mac-in-arp": Case(ether(OTHER_MAC) / ARP(hwsrc=OTHER_MAC, psrc=OWN, pdst=PEER), "mac"),
+    "forged-mac-of-a-segment": Case(ether(OTHER_MAC) / IP(src=OWN, dst=PEER) / TCP(flags="A"), "mac"),
+    "forged-mac-of-a-segment6": Case(ether(OTHER_MAC) / IPv6(src=OWN6, dst=PEER6) / TCP(flags="A"), "mac"),
     "forged-ipv4": Case(ether() / IP(src=OTHER, dst=PEER) / UDP() / DATA, "ipv4"),
     "forged-ipv4-tcp": Case(ether() / IP(src=OTHER, dst=PEER) / TCP(flags="A"), "ipv4"),
     "forged-ipv4-part": Case(ether() / IP(src=OTHER, dst=PEER, proto=17, frag=100) / DATA, "ipv4"),
     "no-ipv4": Case(ether() / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=53), "ipv4"),
     "forged-ipv6": Case(ether() / IPv6(src=OTHER6, dst=PEER6) / UDP() / DATA, "ipv6"),
+    "forged-ipv6-tcp": Case(ether() / IPv6(src=OTHER6, dst=PEER6) / TCP(flags="A"), "ipv6"),
     "forged-ipv6-local": Case(ether() / IPv6(src=OTHER_LOCAL, dst="fe80::9") / UDP() / DATA, "ipv6"),
     "forged-ipv6-ping": Case(ether() / IPv6(src=OTHER6, dst=PEER6) / ICMPv6EchoRequest(), "ipv6"),
     "forged-ipv6-part": Case(
@@ -167,6 +172,7 @@ CASES = {
         ether() / IPv6(src=LOCAL, dst="fe80::9") / UDP(sport=99, dport=546) / DATA, "dhcp"
     ),
     "tagged": Case(ether() / Dot1Q(vlan=5) / IP(src=OWN, dst=PEER) / UDP() / DATA, "vlan"),
+    "tagged-segment": Case(ether() / Dot1Q(vlan=5) / IP(src=OWN, dst=PEER) / TCP(flags="A"), "vlan"),
     "tagged-with-a-priority": Case(ether() / Dot1Q(vlan=0, prio=5) / IP(src=OWN, dst=PEER) / UDP() / DATA, "vlan"),
     "tagged-by-a-provider": Case(ether() / Dot1AD(vlan=5) / IP(src=OWN, dst=PEER) / UDP() / DATA, "vlan"),
     "tagged-twice": Case(ether() / Dot1Q(vlan=1) / Dot1Q(vlan=5) / IP(src=OWN, dst=PEER) / UDP() / DATA, "vlan"),
@@ -281,6 +287,16 @@ def test_networks_and_not_only_addresses(place: Place) -> None:
     place.make(sources=everything)
     for name in ("udp", "forged-ipv4", "forged-ipv6", "arp-poison"):
         assert outcome(place, CASES[name].frame)[1] == {}, name
+
+
+def test_more_networks_than_have_a_short_way(place: Place) -> None:
+    others = (IPv4Network(f"192.0.2.{number}/32") for number in range(4))
+    others6 = (IPv6Network(f"2001:db8:7::{number}/128") for number in range(4))
+    networks = Sources((*others, IPv4Network(OWN)), (*others6, IPv6Network(OWN6), IPv6Network(LOCAL)))
+    place.make(sources=networks)
+    assert outcome(place, ether() / IP(src="192.0.2.3", dst=PEER) / UDP(sport=9, dport=9))[1] == {}
+    for case in ("udp", "segment", "udp6", "segment6", "forged-ipv4", "forged-ipv6-tcp", "rogue-dhcp", "rogue-dhcp6"):
+        assert outcome(place, CASES[case].frame)[1] == ({CASES[case].reason: 1} if CASES[case].reason else {}), case
 
 
 def test_a_trunk(places: dict[str, Place]) -> None:

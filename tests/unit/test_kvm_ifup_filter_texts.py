@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud.errors import ConfigError
-from kvm_ifup.filtering import answers, netlink, tap
+from kvm_ifup.filtering import netlink, tap
 from kvm_ifup.filtering.netlink import NEWCHAIN, NEWRULE
 from kvm_ifup.filtering.ruleset import REASONS, ruleset, version
 from kvm_ifup.filtering.settings import FilterSettings
-from kvm_ifup.port import BridgePort, Port, Rates, RoutedPort, Sources, SwitchPort
+from kvm_ifup.port import BridgePort, Port, Rates, Sources
 from kvm_ifup.profile import BUILT_IN, LIMITED, Allowance, Profile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,9 +55,9 @@ def rules(settings: FilterSettings, chain: str) -> list[str]:
 def profile(*allowances: Allowance) -> list[str]:
     """The rules of a profile of these alone."""
     found = rules(FilterSettings({"site": Profile("site", False, allowances)}), "profile-site")
-    assert found[:3] == ["meta mark & 0x100000 == 0x100000 accept", "jump to-guest", "jump always"]
+    assert found[:2] == ["jump to-guest", "jump always"]
     assert found[-1] == "goto drop-profile"
-    return found[3:-1]
+    return found[2:-1]
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,6 @@ def test_each_reason_is_counted_where_it_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (SETTINGS._replace(mark=3), "the mark 0x3 is not one bit of 32"),
-        (SETTINGS._replace(mark=0), "the mark 0x0 is not one bit of 32"),
-        (SETTINGS._replace(mark=1 << 32), "the mark 0x100000000 is not one bit of 32"),
         (SETTINGS._replace(profiles={"a b": LIMITED}), "profile 'a b': this cannot be the name of a profile"),
         (SETTINGS._replace(profiles={"x;": LIMITED}), "profile 'x;': this cannot be the name of a profile"),
         (SETTINGS._replace(profiles={"": LIMITED}), "profile '': this cannot be the name of a profile"),
@@ -130,42 +127,18 @@ def test_settings_that_can() -> None:
 
 
 def test_the_word_for_the_rules_tells_settings_apart() -> None:
-    others = [SETTINGS._replace(mark=2), SETTINGS._replace(ethertypes=(0x8847,)), SETTINGS._replace(profiles={})]
+    others = [SETTINGS._replace(ethertypes=(0x8847,)), SETTINGS._replace(profiles={})]
     words = {version(settings) for settings in (SETTINGS, *others)}
-    assert len(words) == 4
+    assert len(words) == 3
     assert version(FilterSettings(dict(SETTINGS.profiles))) == version(SETTINGS)
     # What is looked at in any case is no other ethertype.
     assert version(SETTINGS._replace(ethertypes=(0x0800, 0x8100))) == version(SETTINGS)
 
 
-@pytest.mark.parametrize(
-    ("connection", "families"),
-    [
-        (RoutedPort("main", None, None, bytes(6)), ("inet",)),
-        (BridgePort("nosuch"), None),
-        (SwitchPort("ovs0"), None),
-    ],
-    ids=["routed", "bridged", "switched"],
-)
-def test_who_tells_answers(connection: object, families: tuple[str, ...] | None) -> None:
-    found = answers.families(port(connection=connection))
-    if isinstance(connection, BridgePort):
-        assert found in (("inet",), ("inet", "bridge"))  # as br_netfilter of this machine is set
-    else:
-        assert found == families
-
-
-def test_only_the_table_of_routed_packets_takes_the_mark_back() -> None:
-    assert "meta mark & 0x4 != 0 meta mark set meta mark & 0xfffffffb" in answers.text("inet", 4)
-    assert "0xfffffffb" not in answers.text("bridge", 4)
-    for family in ("inet", "bridge"):
-        assert "ct state established,related meta mark set meta mark | 0x4" in answers.text(family, 4)
-
-
 def test_all_rules_of_a_port_carry_one_word_and_others_another() -> None:
     words = set()
     for made in (port(), port(mac=bytes.fromhex("52540000000b")), port(macspoof=True), port(profile="protected")):
-        messages = tap.made(made)
+        messages = tap.made(made, is_open=made.profile == "unprotected")
         assert {message.kind for message in messages if message.rule_of} == {NEWRULE}
         [word] = {message.comment for message in messages if message.rule_of}
         words.add(word)
@@ -173,9 +146,9 @@ def test_all_rules_of_a_port_carry_one_word_and_others_another() -> None:
 
 
 def test_a_transaction_is_as_long_whatever_else_there_is() -> None:
-    chains = [message for message in tap.made(port()) if message.kind == NEWCHAIN]
-    assert len(chains) == len(tap.KINDS)
-    assert len(tap.made(port())) < 70
+    messages = tap.made(port(), is_open=False)
+    assert len([message for message in messages if message.kind == NEWCHAIN]) == len(tap.KINDS)
+    assert len(messages) < 150
 
 
 @pytest.mark.parametrize("data", [b"", b"\1", b"\0\0\0\0", b"\3\0\1\0", b"\xff\xff\1\0abc", bytes(64)], ids=repr)

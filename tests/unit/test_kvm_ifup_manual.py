@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +13,7 @@ from kvm_ifup.cli import cli
 from kvm_ifup.running import site, state
 from tests.unit import manual
 from tests.unit.kvm_ifup_node import PORT
-from tests.unit.test_man_pages import ERRORS, WORDLESS, _words, commands
+from tests.unit.test_man_pages import commands
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "kvm-ifup" / "kvm_ifup"
@@ -44,18 +42,7 @@ def test_no_command_is_described_that_is_not_there() -> None:
     assert written == {heading(path) for path in COMMANDS}
 
 
-def sentences() -> Iterator[tuple[str, str]]:
-    """Where each error of the program itself is raised, and a pattern of its words."""
-    for path in sorted([*(PACKAGE / "running").glob("*.py"), *(PACKAGE / "cli").glob("*.py")]):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in ERRORS:
-                continue
-            words = _words(node.args[0]) if node.args else []
-            if sum(character.isalpha() for word in words for character in word) > WORDLESS:
-                yield f"{path.name}:{node.lineno}", ".+".join(re.escape(word) for word in words)
-
-
-SENTENCES = dict(sentences())
+SENTENCES = dict(manual.errors(path for room in ("running", "cli") for path in (PACKAGE / room).glob("*.py")))
 
 
 @pytest.mark.parametrize("where", SENTENCES)

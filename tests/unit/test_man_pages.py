@@ -6,7 +6,6 @@ What only one component has is looked at in a file of its own.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,10 +23,6 @@ from ganeti_cloud import config
 from tests.unit import manual
 
 ROOT = Path(__file__).parents[2]
-
-ERRORS = {"CloudError", "ConfigError", "RequestError", "CommandError", "StorageError", "GanetiError"}
-# Sentences made of nothing but what another program or the kernel said.
-WORDLESS = 4
 
 
 class Component(NamedTuple):
@@ -132,36 +127,10 @@ def _default(sample: str, option: config.Option) -> str:
     return part.partition(f"#{option.key} = ")[2].partition("\n")[0]
 
 
-def sentences(component: Component) -> Iterator[tuple[str, str]]:
-    """Where each error is raised, and a pattern of its words: what differs from time to time is left open."""
-    for path in sorted(path for folder in component.sources for path in folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in ERRORS:
-                continue
-            words = _words(node.args[0]) if node.args else []
-            if sum(character.isalpha() for word in words for character in word) > WORDLESS:
-                yield f"{path.name}:{node.lineno}", ".+".join(re.escape(word) for word in words)
-
-
-def _words(message: ast.expr) -> list[str]:
-    """The constant parts of *message*, with an empty one wherever something is put in."""
-    if isinstance(message, ast.Constant) and isinstance(message.value, str):
-        return [message.value]
-    if not isinstance(message, ast.JoinedStr):
-        return []
-    words = [""]
-    for part in message.values:
-        if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            words[-1] += part.value
-        else:
-            words.append("")
-    return words
-
-
 SENTENCES = [
     pytest.param(component, pattern, id=f"{name} {where}")
     for name, component in COMPONENTS.items()
-    for where, pattern in sentences(component)
+    for where, pattern in manual.errors(path for folder in component.sources for path in folder.rglob("*.py"))
 ]
 
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +13,7 @@ from ganeti_cloud import config
 from nfdhcpd import settings
 from nfdhcpd.cli import cli
 from tests.unit import manual
-from tests.unit.test_man_pages import ERRORS, WORDLESS, _default, _words, commands
+from tests.unit.test_man_pages import _default, commands
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = dict(commands(cli, "nfdhcpd"))
@@ -65,18 +63,7 @@ def test_bounds_that_are_described_are_those_that_hold(option: config.Option) ->
             option.check(outside)
 
 
-def sentences() -> Iterator[tuple[str, str]]:
-    """Where each error is raised, and a pattern of its words."""
-    for path in sorted((ROOT / "nfdhcpd").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in ERRORS:
-                continue
-            words = _words(node.args[0]) if node.args else []
-            if sum(character.isalpha() for word in words for character in word) > WORDLESS:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", ".+".join(re.escape(word) for word in words)
-
-
-SENTENCES = dict(sentences())
+SENTENCES = dict(manual.errors((ROOT / "nfdhcpd").rglob("*.py")))
 
 
 @pytest.mark.parametrize("where", SENTENCES)

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import random
+from ipaddress import IPv6Network
 from typing import Any
 
 import pytest
 from scapy.packet import Raw
 
+from ganeti_cloud import netvalues
 from nfdhcpd.wire import ipv6
 from nfdhcpd.wire.malformed import Fault, Malformed
 from tests.unit import nfdhcpd_ipv6 as guest
@@ -33,7 +35,8 @@ def fault_of(datagram: bytes, port: int | None = None) -> Fault | None:
 def test_the_interface_identifier_of_the_rfc() -> None:
     """RFC 2464, 4 has this example."""
     mac = bytes.fromhex("3456789abcde")
-    assert ipv6.interface_identifier(mac) == bytes.fromhex("365678fffe9abcde")
+    assert netvalues.interface_identifier(mac) == bytes.fromhex("365678fffe9abcde")
+    assert str(netvalues.eui64(IPv6Network("2001:db8::/64"), mac)) == "2001:db8::3656:78ff:fe9a:bcde"
     assert ipv6.link_local(mac) == bytes.fromhex("fe80000000000000365678fffe9abcde")
 
 

@@ -8,7 +8,7 @@ import json
 import click
 
 from kvm_ifup import settings
-from kvm_ifup.running import assembly, reconciling
+from kvm_ifup.running import assembly, overflowing, reconciling
 
 
 @click.command()
@@ -25,11 +25,15 @@ def reconcile(dry_run: bool, as_json: bool) -> int:
       kvm-ifup reconcile --dry-run
       kvm-ifup reconcile
     """
-    done = reconciling.reconcile(assembly.node(settings.load()), dry_run=dry_run)
+    loaded = settings.load()
+    node = assembly.node(loaded)
+    done = reconciling.reconcile(node, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps([each._asdict() for each in done], indent=1))
     else:
         for each in done:
             failure = f": failed: {each.error}" if each.error else ""
             click.echo(f"{each.tap}: {each.what}; {each.remedy}{failure}")
+    if not dry_run:
+        overflowing.tell(node.states.folder, assembly.filter_(loaded).overflows(), node.tell)
     return 1 if any(each.error for each in done) else 0

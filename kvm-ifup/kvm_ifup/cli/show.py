@@ -11,7 +11,7 @@ import click
 from ganeti_cloud.errors import RequestError
 from kvm_ifup import settings
 from kvm_ifup.port import BridgePort, Port, RoutedPort
-from kvm_ifup.running import assembly, device, encoding, reconciling
+from kvm_ifup.running import assembly, device, encoding, overflowing, reconciling
 from kvm_ifup.running.state import State
 from kvm_ifup.running.transaction import Node
 
@@ -32,8 +32,12 @@ def show(which: str | None, counters: bool, as_json: bool) -> None:
     if counters:
         _print_counters(as_json)
         return
-    node = assembly.node(settings.load())
-    rows = _rows(node, reconciling.problems(node))
+    loaded = settings.load()
+    node = assembly.node(loaded)
+    problems = reconciling.problems(node)
+    for tap, packets in assembly.filter_(loaded).overflows().items():
+        problems.setdefault(tap, []).append(overflowing.told(packets))
+    rows = _rows(node, problems)
     if which is not None:
         rows = {tap: row for tap, row in rows.items() if which in (tap, row["instance"])}
         if not rows:

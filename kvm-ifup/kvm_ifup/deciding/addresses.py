@@ -6,6 +6,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
+from ganeti_cloud import netvalues
 from ganeti_cloud.errors import RequestError
 from kvm_ifup.deciding.environment import Network, Nic
 from kvm_ifup.port import Sources
@@ -52,14 +53,7 @@ def addresses(nic: Nic) -> Addresses:
             f"network {network.name}: {network.subnet6} is too long for addresses that are made of MACs",
             hint="give the network a /64 (gnt-network modify --network6), or the NIC an IPv6 address",
         )
-    return Addresses(ip, eui64(network.subnet6, nic.mac), is_made=True)
-
-
-def eui64(prefix: IPv6Network, mac: bytes) -> IPv6Address:
-    """The address that a guest makes of *prefix* and its MAC (RFC 4291, appendix A)."""
-    # The bit that says "locally administered" is turned round.
-    identifier = bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
-    return prefix[int.from_bytes(identifier, "big")]
+    return Addresses(ip, netvalues.eui64(network.subnet6, nic.mac), is_made=True)
 
 
 def sources(nic: Nic, own: Addresses, *, link_local: str, unknown_is_open: bool) -> Sources:
@@ -67,7 +61,7 @@ def sources(nic: Nic, own: Addresses, *, link_local: str, unknown_is_open: bool)
     unknown = None if unknown_is_open else ()
     networks6: tuple[IPv6Network, ...] | None = unknown
     if own.ip6 is not None:
-        on_link = _LINK_LOCAL if link_local == "any" else IPv6Network(eui64(_LINK_LOCAL_PREFIX, nic.mac))
+        on_link = _LINK_LOCAL if link_local == "any" else IPv6Network(netvalues.eui64(_LINK_LOCAL_PREFIX, nic.mac))
         networks6 = (IPv6Network(own.ip6), on_link)
     return Sources(unknown if own.ip is None else (IPv4Network(own.ip),), networks6)
 

@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 from kvm_ifup.filtering.netlink import (
     DELCHAIN,
+    DELOBJ,
     DELRULE,
+    DELSET,
     NETDEV,
     NEWCHAIN,
+    NEWOBJ,
     NEWRULE,
+    NEWSET,
     Message,
     attribute,
     nested,
@@ -25,7 +32,13 @@ LINK, NETWORK, TRANSPORT = 0, 1, 2  # nft_payload_bases
 
 _EQUAL, _DIFFERENT, _AT_MOST, _AT_LEAST = 0, 1, 3, 5  # nft_cmp_ops
 _VERDICT, _REGISTER = 0, 1  # nft_registers
-_PROTOCOL, _L4PROTO = 1, 16  # nft_meta_keys
+_PROTOCOL, L4PROTO = 1, 16  # nft_meta_keys
+_KEY = 8  # NFT_REG32_00: registers of four bytes from here on
+_TIMED, _BY_RULES = 0x10, 0x20  # NFT_SET_TIMEOUT, NFT_SET_EVAL
+_UPDATE, _DELETE = 1, 2  # nft_dynset_ops
+_INVERTED = 1  # NFT_LOOKUP_F_INV
+_COUNTER = 1  # NFT_OBJECT_COUNTER
+_TYPE_BITS = 6  # of nft, for each part of a key
 
 _ACCEPT, _JUMP, _GOTO, _RETURN = 1, -3, -4, -5
 
@@ -38,6 +51,31 @@ def chain(name: str, *, hook: int | None = None, device: str = "") -> Message:
     if hook is not None:
         body += nested(4, number(1, hook), number(2, 0), text(3, device)) + number(5, 0) + text(7, "filter")
     return Message(NEWCHAIN, body)
+
+
+def flow_set(name: str, types: Sequence[int], length: int, size: int) -> Message:
+    """The set *name*, made when it is not there: keys of *length* bytes, at most *size*, that rules put in for a time.
+
+    *types* are nft's own numbers for what a key consists of, for nft to show it.
+    """
+    type_number = functools.reduce(lambda left, right: left << _TYPE_BITS | right, types)
+    key = number(4, type_number) + number(5, length)
+    return Message(NEWSET, _TABLE + text(2, name) + number(3, _TIMED | _BY_RULES) + key + _sized(size) + number(10, 1))
+
+
+def without_set(name: str) -> Message:
+    """The set away; no rule may use it."""
+    return Message(DELSET, _TABLE + text(2, name))
+
+
+def counter(name: str) -> Message:
+    """The counter *name*, made when it is not there; else it goes on."""
+    return Message(NEWOBJ, _TABLE + text(2, name) + number(3, _COUNTER) + nested(4))
+
+
+def without_counter(name: str) -> Message:
+    """The counter away; no rule may use it."""
+    return Message(DELOBJ, _TABLE + text(2, name) + number(3, _COUNTER))
 
 
 def flush(name: str) -> Message:
@@ -85,7 +123,12 @@ def protocol(ethertype: int) -> bytes:
 
 def carries(ip_protocol: int) -> bytes:
     """The header behind IP's own and all extensions is of this protocol."""
-    return _meta(_L4PROTO) + _compared(_EQUAL, bytes([ip_protocol]))
+    return _meta(L4PROTO) + _compared(_EQUAL, bytes([ip_protocol]))
+
+
+def carries_none_of(*ip_protocols: int) -> bytes:
+    """The header behind IP's own and all extensions is of another protocol than these."""
+    return _meta(L4PROTO) + b"".join(_compared(_DIFFERENT, bytes([each])) for each in ip_protocols)
 
 
 def known() -> bytes:
@@ -93,7 +136,7 @@ def known() -> bytes:
 
     No packet has the reserved protocol 255; without one the comparison fails. A receiver might see another packet.
     """
-    return _meta(_L4PROTO) + _compared(_DIFFERENT, b"\xff")
+    return carries_none_of(255)
 
 
 def has(base: int, offset: int, value: bytes) -> bytes:
@@ -128,17 +171,64 @@ def above(bytes_per_second: int, burst: int) -> bytes:
     return _expression("limit", rate, second, number(3, burst), by_bytes, over)
 
 
+def noted(name: str, seconds: int) -> bytes:
+    """The key is in the set *name* for that long from now on. Nothing after this is done when the set is full."""
+    time = attribute(6, (seconds * 1000).to_bytes(8, "big"))
+    return _expression("dynset", text(1, name), number(3, _UPDATE), number(4, _KEY), time)
+
+
+def forgotten(name: str) -> bytes:
+    """The key is not in the set *name* any more."""
+    return _expression("dynset", text(1, name), number(3, _DELETE), number(4, _KEY))
+
+
+def among(name: str, *, inverted: bool = False) -> bytes:
+    """The key is in the set *name*, or with *inverted* is not."""
+    return _expression("lookup", text(1, name), number(2, _KEY), number(5, _INVERTED if inverted else 0))
+
+
+def counted(name: str) -> bytes:
+    """The counter *name* has one packet more."""
+    return _expression("objref", number(1, _COUNTER), text(2, name))
+
+
+Field = tuple[int, int, int] | int | None
+"""Part of a key: base, offset and length of what is in the packet; what the kernel knows of it (nft_meta_keys); or
+zeros."""
+
+
+def key_of(*fields: Field) -> bytes:
+    """A key of *fields*, one behind the other, for what follows in its rule. A packet without them does not match."""
+    expressions, register = b"", _KEY
+    for field in fields:
+        if field is None:
+            expressions += _expression("immediate", number(1, register), nested(2, attribute(1, bytes(4))))
+            register += 1
+        elif isinstance(field, int):
+            expressions += _meta(field, register)
+            register += 1
+        else:
+            base, offset, length = field
+            expressions += _payload(base, offset, length, register)
+            register += (length + 3) // 4
+    return expressions
+
+
+def _sized(size: int) -> bytes:
+    return nested(9, number(1, size))
+
+
 def _verdict(code: int, target: str = "") -> bytes:
     verdict = number(1, code) + (text(2, target) if target else b"")
     return _expression("immediate", number(1, _VERDICT), nested(2, nested(2, verdict)))
 
 
-def _meta(key: int) -> bytes:
-    return _expression("meta", number(1, _REGISTER), number(2, key))
+def _meta(key: int, register: int = _REGISTER) -> bytes:
+    return _expression("meta", number(1, register), number(2, key))
 
 
-def _payload(base: int, offset: int, length: int) -> bytes:
-    return _expression("payload", number(1, _REGISTER), number(2, base), number(3, offset), number(4, length))
+def _payload(base: int, offset: int, length: int, register: int = _REGISTER) -> bytes:
+    return _expression("payload", number(1, register), number(2, base), number(3, offset), number(4, length))
 
 
 def _masked(base: int, offset: int, mask: bytes) -> bytes:

@@ -31,15 +31,15 @@ class Rule(NamedTuple):
     comment: str
 
 
-def comment(family: int) -> str | None:
-    """The word that the table of *family* was made with; None without such a table."""
-    found = _rules(family, netlink.text(2, ABOUT))
+def comment() -> str | None:
+    """The word that the table was made with; None without a table."""
+    found = _rules(netlink.text(2, ABOUT))
     return found[0].comment if found else None
 
 
 def rules() -> list[Rule]:
     """All of our table."""
-    return _rules(FAMILY, b"")
+    return _rules(b"")
 
 
 def chains() -> dict[str, tuple[int | None, str]]:
@@ -55,8 +55,8 @@ def counters() -> dict[str, int]:
     return {name: int.from_bytes(number, "big") for name, number in packets.items()}
 
 
-def feed(ruleset: str, *, check: bool = False) -> None:
-    """Have nft carry out *ruleset* as one transaction; with *check*, only say whether it could. Raises CloudError."""
+def feed(ruleset: str) -> None:
+    """Have nft carry out *ruleset* as one transaction. Raises CloudError."""
     # Imported here: only the first tap of a node needs it.
     import tempfile
 
@@ -64,9 +64,8 @@ def feed(ruleset: str, *, check: bool = False) -> None:
     with tempfile.TemporaryFile() as stdin:
         stdin.write(ruleset.encode())
         stdin.seek(0)
-        argv = ["nft", *(["--check"] if check else []), "--file", "-"]
         try:
-            stream(argv, said.append, timeout_s=_LIMIT_S, stdin=stdin, stderr=True)
+            stream(["nft", "--file", "-"], said.append, timeout_s=_LIMIT_S, stdin=stdin, stderr=True)
         except CommandError as err:
             if err.status is None:
                 hint = err.hint or "apt install nftables"
@@ -77,9 +76,9 @@ def feed(ruleset: str, *, check: bool = False) -> None:
             raise CloudError(f"the filter's table: {told}", hint="run as root; see nft(8)") from err
 
 
-def make(port: Port) -> None:
-    """The chains of *port*, and a look whether they are at its tap. Raises CloudError."""
-    messages = tap.made(port)
+def make(port: Port, *, is_open: bool) -> None:
+    """The chains of *port*, whose profile *is_open* or not, and a look whether they are there. Raises CloudError."""
+    messages = tap.made(port, is_open=is_open)
     try:
         netlink.commit(FAMILY, messages)
     except Refused as err:
@@ -126,8 +125,8 @@ def exists(name: str) -> bool:
     return True
 
 
-def _rules(family: int, chain: bytes) -> list[Rule]:
-    found = [netlink.attributes(each) for each in netlink.ask(family, Message(GETRULE, _TABLE + chain), dump=True)]
+def _rules(chain: bytes) -> list[Rule]:
+    found = [netlink.attributes(each) for each in netlink.ask(FAMILY, Message(GETRULE, _TABLE + chain), dump=True)]
     return [Rule(netlink.told(each[2]), _comment(each.get(7, b""))) for each in found]
 
 

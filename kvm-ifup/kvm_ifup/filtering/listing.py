@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kvm_ifup.filtering import kernel
+from kvm_ifup.filtering import flows, kernel
 from kvm_ifup.filtering.ruleset import REASONS
 from kvm_ifup.filtering.tap import HOOKS, KINDS, chain_name, made
 from kvm_ifup.port import Port
@@ -38,8 +38,18 @@ def dropped() -> dict[str, int]:
     return {reason: counted[name] for reason in REASONS if (name := f"drop-{reason}") in counted}
 
 
-def problem(port: Port, chains: dict[str, Chain]) -> str | None:
-    """What is not as it was made."""
+def overflows() -> dict[str, int]:
+    """Packets that were put down nowhere, by tap; only taps that have some."""
+    prefix = chain_name(flows.FULL, "")
+    return {
+        name.removeprefix(prefix): number
+        for name, number in kernel.counters().items()
+        if name.startswith(prefix) and number
+    }
+
+
+def problem(port: Port, chains: dict[str, Chain], *, is_open: bool) -> str | None:
+    """What is not as it was made for *port*, whose profile *is_open* or not."""
     if not kernel.exists(port.tap):
         return "there is no such tap"
     missing = [name for kind in KINDS if (name := chain_name(kind, port.tap)) not in chains]
@@ -50,7 +60,7 @@ def problem(port: Port, chains: dict[str, Chain]) -> str | None:
         if chains[name][:2] != (hook, port.tap):
             return f"the chain {name} is not at {port.tap}"
     wanted: dict[str, list[str]] = {}
-    for message in made(port):
+    for message in made(port, is_open=is_open):
         if message.rule_of:
             wanted.setdefault(message.rule_of, []).append(message.comment)
     for kind in KINDS:

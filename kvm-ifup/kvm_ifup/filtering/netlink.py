@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from ganeti_cloud.errors import CloudError
 
-NETDEV, INET, BRIDGE = 5, 1, 7  # NFPROTO_
+NETDEV = 5  # NFPROTO_NETDEV
 
 _NFNETLINK = 12  # NETLINK_NETFILTER
 _BATCH_BEGIN, _BATCH_END = 16, 17
 _SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
-NEWTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE, DELRULE, GETOBJ = 0, 3, 4, 5, 6, 7, 8, 19
+NEWTABLE, NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, GETRULE, DELRULE = 0, 3, 4, 5, 6, 7, 8
+NEWSET, DELSET, NEWOBJ, GETOBJ, DELOBJ = 9, 11, 18, 19, 20
 
 _REQUEST, _ACK, _CREATE, _APPEND, _DUMP = 0x1, 0x4, 0x400, 0x800, 0x300
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
@@ -92,7 +93,7 @@ def commit(family: int, messages: Sequence[Message]) -> None:
     """Have the kernel carry out all of *messages*, or none. Raises Refused or CloudError."""
     packets = [_packet(_BATCH_BEGIN, _REQUEST, 0, 0, _SUBSYSTEM, b"")]
     for index, message in enumerate(messages, 1):
-        flags = _REQUEST | (_CREATE | _APPEND if message.kind in (NEWTABLE, NEWCHAIN, NEWRULE) else 0)
+        flags = _REQUEST | (_CREATE | _APPEND if message.kind in (NEWTABLE, NEWCHAIN, NEWSET, NEWOBJ, NEWRULE) else 0)
         # The kernel acknowledges the last when it has gone through all; errors come in any case.
         flags |= _ACK if index == len(messages) else 0
         packets.append(_packet(_SUBSYSTEM << 8 | message.kind, flags, index, family, 0, message.body))

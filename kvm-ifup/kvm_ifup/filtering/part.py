@@ -6,13 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ganeti_cloud.errors import CloudError, RequestError
-from kvm_ifup.filtering import answers, kernel
-from kvm_ifup.filtering.netlink import BRIDGE, INET, NETDEV
+from kvm_ifup.filtering import kernel
 from kvm_ifup.filtering.ruleset import ruleset, version
 from kvm_ifup.filtering.settings import FilterSettings
-from kvm_ifup.port import BridgePort, Port
-
-_FAMILIES = {"inet": INET, "bridge": BRIDGE}
+from kvm_ifup.port import Port
 
 
 class Filter:
@@ -24,46 +21,23 @@ class Filter:
         self._settings = settings.checked()
 
     def check(self, port: Port) -> None:
-        """Raise RequestError when the profile of *port* is unknown, or its connection cannot have a closed one."""
-        profile = self._settings.profiles.get(port.profile)
-        if profile is None:
+        """Raise RequestError when the profile of *port* is unknown."""
+        if port.profile not in self._settings.profiles:
             raise RequestError(
                 f"{port.tap}: there is no firewall profile {port.profile!r}",
                 hint=f"known are {', '.join(sorted(self._settings.profiles))}",
             )
-        if profile.is_open:
-            return
-        families = answers.families(port)
-        if families is None:
-            raise RequestError(
-                f"{port.tap}: profile {port.profile}: on Open vSwitch nothing says which packets are answers",
-                hint="use an open profile there, or a Linux bridge",
-            )
-        if "bridge" in families and not self._answers_are_made("bridge"):
-            try:
-                kernel.feed(answers.text("bridge", self._settings.mark), check=True)
-            except CloudError as err:
-                bridge = port.connection.bridge if isinstance(port.connection, BridgePort) else ""
-                raise RequestError(
-                    f"{port.tap}: profile {port.profile}: this kernel does not track connections on {bridge}",
-                    hint="modprobe nf_conntrack_bridge; or modprobe br_netfilter, and sysctl -w"
-                    " net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
-                ) from err
 
     def make(self, port: Port) -> None:
         """Make the filter of *port*, whatever is there of it, in one transaction, and see that it is there.
 
-        The tables that all taps share come before it, once: by themselves they filter nothing.
+        The table that all taps share comes before it, once: by itself it filters nothing.
         """
         if not kernel.exists(port.tap):
             raise CloudError(f"there is no tap {port.tap}", hint="Ganeti makes it before it calls for its network")
-        if kernel.comment(NETDEV) != version(self._settings):
+        if kernel.comment() != version(self._settings):
             kernel.feed(ruleset(self._settings))
-        if not self._settings.profiles[port.profile].is_open:
-            for family in answers.families(port) or ():
-                if not self._answers_are_made(family):
-                    kernel.feed(answers.text(family, self._settings.mark))
-        kernel.make(port)
+        kernel.make(port, is_open=self._settings.profiles[port.profile].is_open)
 
     def unmake(self, port: Port) -> None:
         """Take the rules of the tap away, be they all there, or some, or none."""
@@ -73,18 +47,10 @@ class Filter:
         """By tap: what is not as :meth:`make` left it."""
         from kvm_ifup.filtering import listing
 
+        if kernel.comment() != version(self._settings):
+            return {port.tap: "the table is missing, or was made with other settings" for port in ports}
         chains = listing.found()
-        found = {port.tap: listing.problem(port, chains) for port in ports}
-        if kernel.comment(NETDEV) != version(self._settings):
-            found = dict.fromkeys(found, "the table is missing, or was made with other settings")
-        lost = [family for family in _FAMILIES if not self._answers_are_made(family)]
-        for port in ports:
-            needs = () if self._is_open(port) else answers.families(port) or ()
-            missing = [family for family in needs if family in lost]
-            if missing and found[port.tap] is None:
-                found[port.tap] = (
-                    f"the table {missing[0]}, which knows answers, is missing or was made for another mark"
-                )
+        found = {port.tap: listing.problem(port, chains, is_open=self._is_open(port)) for port in ports}
         return {tap: problem for tap, problem in found.items() if problem is not None}
 
     def strays(self, ports: Sequence[Port]) -> dict[str, str]:
@@ -104,9 +70,12 @@ class Filter:
 
         return listing.dropped()
 
+    def overflows(self) -> dict[str, int]:
+        """By tap, since it was made: packets whose answers do not come in, for there was no room to put them down."""
+        from kvm_ifup.filtering import listing
+
+        return listing.overflows()
+
     def _is_open(self, port: Port) -> bool:
         profile = self._settings.profiles.get(port.profile)
         return profile is None or profile.is_open
-
-    def _answers_are_made(self, family: str) -> bool:
-        return kernel.comment(_FAMILIES[family]) == answers.version(self._settings.mark)

@@ -17,15 +17,11 @@ class FilterSettings(NamedTuple):
 
     profiles: Mapping[str, Profile]
     """By name, the built-in ones included."""
-    mark: int = 1 << 20
-    """One bit of the packet mark, that nothing else on the node uses: it says that a packet is an answer."""
     ethertypes: tuple[int, ...] = ()
     """What guests may send besides IPv4, IPv6 and ARP."""
 
     def checked(self) -> FilterSettings:
         """These settings. Raises ConfigError when they cannot become rules."""
-        if self.mark.bit_count() != 1 or self.mark >= 1 << 32:
-            raise ConfigError(f"the mark {self.mark:#x} is not one bit of 32", hint="a value like 0x100000")
         for name, profile in self.profiles.items():
             if not name or len(name) > 64 or not _IN_A_NAME.issuperset(name):
                 raise ConfigError(

@@ -23,7 +23,7 @@ def node(settings: Settings) -> Node:
 
 def filter_(settings: Settings) -> Filter:
     """The part that also counts what it drops."""
-    return Filter(FilterSettings(mark=settings.mark, profiles=settings.profiles, ethertypes=settings.ethertypes))
+    return Filter(FilterSettings(profiles=settings.profiles, ethertypes=settings.ethertypes))
 
 
 def closing() -> Switch:
