@@ -18,7 +18,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
 # Where a lab itself breaks, each further test would only wait for its limits.
-LAB_TESTS := GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest --maxfail=8
+# Each run tells where its time went.
+LAB_TESTS := GANETI_CLOUD_STRICT=1 $(VENV)/bin/pytest --maxfail=8 --durations=30 --durations-min=5
 
 .PHONY: help setup check network fuzz flood test lab-bookworm lab-trixie demo deb bench clean
 
