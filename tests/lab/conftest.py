@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from lab.lab import Lab
 from lab.spec import LabSpec, Release
-from tests.lab import backends
+from tests.lab import backends, debian_kernel
 from tests.lab.backends import Backend
 from tests.lab.support import Archipelago, Provider, Put, Store
+
+Tried = Callable[[Release], Mapping[str, tuple[int, str]]]
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
 
@@ -97,6 +100,12 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     yield made
     if not request.config.getoption("--keep"):
         made.down()
+
+
+@pytest.fixture(scope="session")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """What came of each command that is tried in Debian's own kernel, which is started once for all of them."""
+    return cache(lambda release: debian_kernel.tried(release, tmp_path_factory.mktemp("kernel")))
 
 
 @pytest.fixture(scope="module")

@@ -6,27 +6,16 @@ These track connections on bridges themselves, which the kernel of the developme
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from lab.lab import DEBS
-from lab.native import run_native
 from lab.spec import Release
-from lab.timeline import Timeline
+from tests.lab.conftest import Tried
 
 pytestmark = pytest.mark.lab
 
 
-def test_the_filter_in_debians_own_kernel(release: Release, tmp_path: Path) -> None:
-    # Without the first, answers would be known by br_netfilter alone.
-    modules = "modprobe nf_conntrack_bridge && modprobe bridge && ! test -e /proc/sys/net/bridge"
-    files = " ".join(f"tests/unit/test_kvm_ifup_filter_{topic}.py" for topic in ("receiving", "sending", "life"))
-    # That frames would pass without the filter needs no other kernel.
-    tests = f"python3 -m pytest --quiet -p no:cacheprovider -k 'not stops_it' {files}"
-    status, said = run_native(
-        release, f"{{ {modules} && {tests}; }}", tmp_path, Timeline(print), debs=DEBS, timeout_s=1500
-    )
+def test_the_filter_in_debians_own_kernel(release: Release, tried: Tried) -> None:
+    status, said = tried(release)["filter"]
     assert status == 0, said
     assert " passed" in said
     assert "skipped" not in said
