@@ -36,7 +36,7 @@ check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manua
 	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/build-netfilterqueue tools/check-man-pages
 	git ls-files -z | xargs -0 codespell --ignore-words-list=$(MISSPELT_ON_PURPOSE)
 	tools/check-man-pages
-	$(VENV)/bin/pytest tests/unit
+	$(VENV)/bin/pytest --numprocesses=2 tests/unit
 
 # Each of these tests has a network of its own, and most of its time is waiting.
 network: setup ## Real DHCP clients in network namespaces, against the daemon of this tree
