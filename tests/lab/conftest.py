@@ -8,16 +8,19 @@ for the next session, for work on the tests themselves).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from lab.lab import Lab
 from lab.spec import LabSpec, Release
-from tests.lab import backends
+from tests.lab import backends, debian_kernel
 from tests.lab.backends import Backend
 from tests.lab.support import Archipelago, Provider, Put, Store
+
+Tried = Callable[[Release], Mapping[str, tuple[int, str]]]
 
 STRICT = os.environ.get("GANETI_CLOUD_STRICT") == "1"
 
@@ -44,16 +47,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the QEMU of Debian 12 cannot do: it has no driver `file`, which test_parallel_writes.py shows."""
-    left_out = [item for item in items if _needs_newer_qemu(item)]
-    config.hook.pytest_deselected(items=left_out)
+    """Leave out what belongs to the other release.
+
+    That is what one release is enough for, and what the QEMU of Debian 12 cannot do: it has no driver `file`, which
+    test_parallel_writes.py shows.
+    """
+    left_out = {item for item in items if _needs_newer_qemu(item) or _is_of_another_release(item)}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
 
 
 def _needs_newer_qemu(item: pytest.Item) -> bool:
-    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    parameters = _parameters(item)
     in_files = parameters.get("backend", "rados") != "rados" or item.get_closest_marker("driver_file") is not None
     return in_files and parameters.get("lab") is Release.BOOKWORM
+
+
+def _is_of_another_release(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("one_release")
+    if marker is None:
+        return False
+    release, reason = marker.args
+    if not reason:
+        raise pytest.UsageError(f"{item.nodeid}: why is one release enough?")
+    return _parameters(item).get("lab") is not Release(release)
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,6 +100,12 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     yield made
     if not request.config.getoption("--keep"):
         made.down()
+
+
+@pytest.fixture(scope="session")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """What came of each command that is tried in Debian's own kernel, which is started once for all of them."""
+    return cache(lambda release: debian_kernel.tried(release, tmp_path_factory.mktemp("kernel")))
 
 
 @pytest.fixture(scope="module")

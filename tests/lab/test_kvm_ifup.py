@@ -205,7 +205,8 @@ def guest(lab: Lab, net: Net, boot: None) -> Iterator[Guest]:
     argv += ["--net", f"0:network={net.name},ip=pool", "--tags=synnefo:network:0:protected", guest.name]
     lab.master.run(argv, timeout_s=JOB_S)
     yield guest
-    guest.gnt("remove", "-f", "--shutdown-timeout=20")
+    # One that has just begun to boot hears no power button, and noded looks for the effect every five seconds.
+    guest.gnt("remove", "-f", "--shutdown-timeout=0")
     assert {node.name: left(node) for node in lab.ganeti_nodes} == {node.name: [] for node in lab.ganeti_nodes}
 
 
@@ -250,7 +251,7 @@ def test_on_the_master_ganeti_is_asked_for_the_tags(guest: Guest) -> None:
 
 
 def test_a_start_that_cannot_be_made_safe_fails_with_our_line(guest: Guest) -> None:
-    guest.gnt("shutdown", "--timeout=1")
+    guest.gnt("shutdown", "--timeout=0")
     guest.lab.master.run(["gnt-instance", "add-tags", guest.name, "synnefo:network:0:limited"], timeout_s=JOB_S)
     started = start(guest)
     assert (started.status != 0, "error: " in shown(started), "limited" in shown(started)) == (True, True, True), (
@@ -265,7 +266,7 @@ def test_a_start_that_cannot_be_made_safe_fails_with_our_line(guest: Guest) -> N
 # For bridges Ganeti itself looks.
 @pytest.mark.parametrize("net", [ROUTED], ids=lambda net: net.name, indirect=True, scope="module")
 def test_a_link_that_is_missing_stops_the_start(guest: Guest) -> None:
-    guest.gnt("shutdown", "--timeout=1")
+    guest.gnt("shutdown", "--timeout=0")
     table = ["ip", "route", "del", "default", "table", TABLE]
     guest.lab.node(1).run(table, timeout_s=30)
     started = start(guest)

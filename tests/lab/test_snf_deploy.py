@@ -284,6 +284,9 @@ def test_without_tasks_there_is_no_helper_machine(cloud: Cloud) -> None:
     assert watch.helpers == set()
 
 
+@pytest.mark.one_release(
+    "trixie", "That either Ganeti has the image copied again, and deployed, is shown by test_snf_provider.py."
+)
 def test_a_reinstalled_guest_has_nothing_of_the_one_before(cloud: Cloud) -> None:
     """With the image copied again, and another password: that of before is not taken any more."""
     wish, again = cloud.wish("ext4-ifupdown", 9), f"canary-{secrets.token_hex(12)}"
