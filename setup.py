@@ -11,6 +11,7 @@ setup(
     python_requires=">=3.11",
     packages=[
         "ganeti_cloud",
+        "ganeti_cloud.daemon",
         "ganeti_cloud.imagefile",
         "archipelago",
         "archipelago.catalogue",

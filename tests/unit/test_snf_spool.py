@@ -39,12 +39,12 @@ def test_an_event_has_the_fields_of_the_contract() -> None:
 
 @pytest.mark.parametrize("fields", [{"osparams": {"img_passwd": "x"}}, {"position": 1}, {"messages": "text"}])
 def test_what_is_not_on_the_list_does_not_get_into_an_event(fields: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="an event image-info has no field"):
+    with pytest.raises(ValueError, match="an event image-info has no such field"):
         EVENT._replace(fields=fields).encode()
 
 
 def test_a_field_cannot_pass_for_one_of_every_event() -> None:
-    with pytest.raises(ValueError, match="no field cluster"):
+    with pytest.raises(ValueError, match="no such field cluster"):
         EVENT._replace(fields={"cluster": "other"}).encode()
 
 
