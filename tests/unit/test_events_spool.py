@@ -369,6 +369,15 @@ def test_the_package_says_what_is_in_it() -> None:
         spool.Reader  # noqa: B018
 
 
+def test_a_record_that_is_behind_the_folder_is_mended(folder: Path) -> None:
+    """As after a file system that lost its disk was mounted again, in the same boot."""
+    put_all(folder, 1)
+    old = (folder / ".sequence").read_bytes()
+    put_all(folder, 2, 3)
+    (folder / ".sequence").write_bytes(old)
+    assert ids(folder) == numbered(1, 2, 3)
+
+
 @pytest.mark.host_tools
 def test_who_puts_one_event_imports_next_to_nothing() -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ganeti_cloud.spool import put; print(*sys.modules)"
