@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +167,22 @@ def test_a_lock_that_was_removed_meanwhile_is_none(folder: Path) -> None:
         (folder / ".sequence").unlink()
         with sequence.locked(folder, 0.1) as second:
             assert not os.path.samestat(os.fstat(first._descriptor), os.fstat(second._descriptor))
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(folder: Path) -> None:
+    in_place = []
+
+    def wait() -> None:
+        with sequence.locked(folder) as there:
+            in_place.append(os.path.samestat(os.fstat(there._descriptor), os.stat(folder / ".sequence")))
+
+    waiting = threading.Thread(target=wait)
+    with sequence.locked(folder):
+        waiting.start()
+        time.sleep(0.05)
+        (folder / ".sequence").unlink()
+    waiting.join()
+    assert in_place == [True]
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
