@@ -11,7 +11,9 @@ setup(
     python_requires=">=3.11",
     packages=[
         "ganeti_cloud",
+        "ganeti_cloud.daemon",
         "ganeti_cloud.imagefile",
+        "ganeti_cloud.spool",
         "archipelago",
         "archipelago.catalogue",
         "archipelago.cli",

@@ -24,13 +24,13 @@ def leases(path: str, as_json: bool) -> None:
     import json
     import time
 
+    from ganeti_cloud.daemon.asking import ask
     from nfdhcpd.guests import leases as known
-    from nfdhcpd.telling.asking import ask
 
     listen = settings.load(path).service.listen
     if not listen:
         raise CloudError("the daemon tells nobody", hint=f"set listen in section [service] of {path}")
-    text = ask(listen, "/leases")
+    text = ask(listen, "/leases", "nfdhcpd")
     if as_json:
         click.echo(text, nl=False)
         return

@@ -46,8 +46,8 @@ def run(path: str, user: str, check_config: bool) -> None:
 
 def _serve(site: settings.Settings, path: str) -> None:
     # The other commands do without all of this.
+    from ganeti_cloud.daemon.outlet import Handler, Outlet, is_journal
     from nfdhcpd.loop.daemon import Daemon
-    from nfdhcpd.telling.outlet import Handler, Outlet, is_journal
 
     descriptor = sys.stderr.fileno()
     outlet = Outlet(descriptor, prefixed=is_journal(descriptor, os.environ))

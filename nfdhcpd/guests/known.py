@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from ganeti_cloud.daemon.outlet import Outlet
 from ganeti_cloud.errors import CloudError
 from nfdhcpd.guests import leases
 from nfdhcpd.guests.folder import Folder
@@ -15,7 +16,6 @@ from nfdhcpd.guests.taps import Change, State, Tap, Taps
 from nfdhcpd.packets import protocols
 from nfdhcpd.settings import Settings
 from nfdhcpd.telling.journal import address
-from nfdhcpd.telling.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

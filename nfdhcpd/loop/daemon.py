@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import cast
 
+from ganeti_cloud.daemon.http import Page, Server
+from ganeti_cloud.daemon.metrics import CONTENT_TYPE, Family, text
+from ganeti_cloud.daemon.notify import Notifier
+from ganeti_cloud.daemon.outlet import Outlet
+from ganeti_cloud.daemon.signals import signals_to
 from ganeti_cloud.errors import CloudError
 from nfdhcpd import settings
 from nfdhcpd.guests.known import Guests
 from nfdhcpd.guests.taps import Tap
-from nfdhcpd.loop.notify import Notifier
 from nfdhcpd.loop.periodic import Schedule
-from nfdhcpd.loop.signals import signals_to
 from nfdhcpd.packets import protocols
 from nfdhcpd.packets.handling import OUTCOMES, Handling
 from nfdhcpd.packets.limiting import Limiter
@@ -25,10 +28,7 @@ from nfdhcpd.packets.queue import Queue
 from nfdhcpd.packets.sending import Sender
 from nfdhcpd.router import advertising
 from nfdhcpd.settings import Settings
-from nfdhcpd.telling.http import Page, Server
 from nfdhcpd.telling.journal import Journal
-from nfdhcpd.telling.metrics import CONTENT_TYPE, Family, text
-from nfdhcpd.telling.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

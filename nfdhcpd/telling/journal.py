@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ganeti_cloud.binding import Binding
+from ganeti_cloud.daemon.outlet import Outlet
 from nfdhcpd.guests import guest6
 from nfdhcpd.guests.taps import Tap
 from nfdhcpd.packets.outcome import Outcome
-from nfdhcpd.telling.outlet import Outlet
 
 # Of one kind and tap, at most one line in this time.
 _EVERY_S = 1.0

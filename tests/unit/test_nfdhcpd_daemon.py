@@ -20,7 +20,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import Ether
 
-from nfdhcpd.telling.asking import ask
+from ganeti_cloud.daemon.asking import ask
 from tests.unit.netspace import own_network
 
 pytestmark = [
@@ -269,9 +269,9 @@ def test_new_settings_hold_without_a_restart_and_broken_ones_do_not(node: Node) 
 def test_it_tells_whom_it_serves(node: Node) -> None:
     node.start()
     assert node.asks() is not None
-    [row] = json.loads(ask(node.listen, "/leases"))
+    [row] = json.loads(ask(node.listen, "/leases", "nfdhcpd"))
     assert (row["tap"], row["ip"], row["hostname"]) == ("tap0", "192.0.2.16", "vm0")
-    metrics = ask(node.listen, "/metrics").splitlines()
+    metrics = ask(node.listen, "/metrics", "nfdhcpd").splitlines()
     assert 'nfdhcpd_packets_total{protocol="dhcp4",outcome="offer"} 1' in metrics
     assert "nfdhcpd_taps 1" in metrics
     done = subprocess.run(node.command("leases"), capture_output=True, text=True, timeout=30, check=True)
@@ -338,4 +338,6 @@ def test_a_guest_hears_of_its_router_without_asking(node: Node) -> None:
         while ICMPv6ND_RA not in (packet := Ether(guest.recv(2000))):
             pass
     assert (packet[IPv6].dst, packet[IPv6].hlim) == ("ff02::1", 255)
-    wait_for(lambda: 'outcome="unsolicited"} 0' not in ask(node.listen, "/metrics"), lambda: "it is not counted")
+    wait_for(
+        lambda: 'outcome="unsolicited"} 0' not in ask(node.listen, "/metrics", "nfdhcpd"), lambda: "it is not counted"
+    )

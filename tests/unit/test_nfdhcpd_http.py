@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ganeti_cloud.daemon.http import Page, Server, answer
+from ganeti_cloud.daemon.metrics import CONTENT_TYPE, Family, text
 from ganeti_cloud.errors import CloudError
-from nfdhcpd.telling.http import Page, Server, answer
-from nfdhcpd.telling.metrics import CONTENT_TYPE, Family, text
 
 PAGES = {
     "/metrics": Page("text/plain", lambda: iter(["a 1\n", "b 2\n"])),

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from ganeti_cloud.daemon.outlet import CROWDED, Handler, Outlet, is_journal
 from nfdhcpd.guests.taps import Tap
 from nfdhcpd.packets import protocols
 from nfdhcpd.packets.handling import OUTCOMES
 from nfdhcpd.packets.outcome import Outcome
 from nfdhcpd.telling.journal import KINDS, Journal
-from nfdhcpd.telling.outlet import CROWDED, Handler, Outlet, is_journal
 from tests.unit.nfdhcpd_daemon import binding, taps
 
 ALL = {(each.protocol, each.name): each for each in (*OUTCOMES, *protocols.OUTCOMES)}

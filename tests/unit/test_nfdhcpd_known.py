@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ganeti_cloud.binding import encode
+from ganeti_cloud.daemon.outlet import Outlet
 from ganeti_cloud.errors import CloudError
 from nfdhcpd.guests import links
 from nfdhcpd.guests.known import Guests
 from nfdhcpd.settings import Settings
-from nfdhcpd.telling.outlet import Outlet
 from tests.unit.netspace import own_network
 from tests.unit.nfdhcpd_daemon import SITE, binding
 

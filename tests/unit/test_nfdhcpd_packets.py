@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ganeti_cloud.daemon.outlet import Outlet
 from nfdhcpd.packets.handling import (
     INTERNAL_ERROR,
     LIMITED,
@@ -22,7 +23,6 @@ from nfdhcpd.packets.limiting import Limiter
 from nfdhcpd.packets.outcome import Answer, Outcome
 from nfdhcpd.settings import LimitSettings
 from nfdhcpd.telling.journal import Journal
-from nfdhcpd.telling.outlet import Outlet
 from tests.unit.nfdhcpd_daemon import MAC, binding, taps
 
 OFFER = Outcome("dhcp4", "offer", answered=True)

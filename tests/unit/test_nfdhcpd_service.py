@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ganeti_cloud.daemon.notify import Notifier
 from ganeti_cloud.errors import CloudError
 from nfdhcpd.loop import privileges
-from nfdhcpd.loop.notify import Notifier
 
 ROOT = Path(__file__).parents[2]
 STATUS = "Name:\tpython3\nCapPrm:\t0000000000000000\nCapEff:\t{:016x}\nCapBnd:\tffffffffffffffff\n"

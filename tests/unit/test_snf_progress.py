@@ -39,7 +39,7 @@ def test_every_message_makes_an_event() -> None:
     teller.error("fails")
     assert all(event.encode() for event in events)
     assert len({event.id for event in events}) == 4
-    assert {event.instance for event in events} == {"vm1"}
+    assert {event.subject for event in events} == {"vm1"}
 
 
 def test_the_copy_is_told_every_few_seconds_and_at_its_end() -> None:

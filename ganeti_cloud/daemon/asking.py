@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Asking the daemon, by HTTP. Not for the daemon itself: the library is larger than all of it."""
+"""Asking a daemon, by HTTP. Not for a daemon itself: the library is larger than all of it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _TIMEOUT_S = 5.0
 _MOST_BYTES = 64 << 20
 
 
-def ask(listen: str, page: str) -> str:
-    """The *page* of the daemon at *listen*. Raises CloudError when it does not answer."""
+def ask(listen: str, page: str, unit: str) -> str:
+    """The *page* of the daemon at *listen*, which is the service *unit*. Raises CloudError when it does not answer."""
     connection = _Connection(listen)
     try:
         connection.request("GET", page)
         response = connection.getresponse()
         text = response.read(_MOST_BYTES).decode()
     except (OSError, http.client.HTTPException, UnicodeDecodeError) as err:
-        raise CloudError(f"the daemon does not answer at {listen}: {err}", hint="systemctl status nfdhcpd") from err
+        raise CloudError(f"the daemon does not answer at {listen}: {err}", hint=f"systemctl status {unit}") from err
     finally:
         connection.close()
     if response.status != 200:
-        raise CloudError(f"the daemon does not answer at {listen}: {response.status}", hint="systemctl status nfdhcpd")
+        raise CloudError(f"the daemon does not answer at {listen}: {response.status}", hint=f"systemctl status {unit}")
     return text
 
 
