@@ -24,8 +24,10 @@ CLUSTER = "ganeti-cluster-status"
 HEARTBEAT = "eventd-heartbeat"
 # What was thrown away for want of room: whoever keeps a state has to reconcile.
 LOST = "ganeti-events-lost"
-# What the hooks tell: that an operation begins, and what an instance looks like behind it.
+# What the hooks tell: that an operation of an instance begins, or one of a network, node, group or of the cluster; and
+# what an instance looks like behind it.
 BEGIN = "ganeti-op-begin"
+OBJECT_BEGIN = "ganeti-object-begin"
 INSTANCE = "ganeti-net-status"
 # What is told of a deployment.
 IMAGE_INFO = "image-info"
@@ -148,6 +150,11 @@ KINDS: Mapping[str, Kind] = {
         "instance",
         "ganeti.{prefix}.event.begin",
         {"operation": _TEXT, "hooks_path": _TEXT},
+    ),
+    OBJECT_BEGIN: Kind(
+        "object",
+        "ganeti.event.begin",
+        {"operation": _TEXT, "hooks_path": _TEXT, "object_type": _TEXT},
     ),
     INSTANCE: Kind(
         "instance",
