@@ -13,6 +13,7 @@ setup(
         "ganeti_cloud",
         "ganeti_cloud.daemon",
         "ganeti_cloud.imagefile",
+        "ganeti_cloud.spool",
         "archipelago",
         "archipelago.catalogue",
         "archipelago.cli",

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from ganeti_cloud.errors import CloudError
 
 SCHEMA = 1
+# What the text of an event may have.
+MOST_BYTES = 128 << 10
 
 # What ganeti-eventd tells of each operation of each job.
 OPERATION = "ganeti-op-status"

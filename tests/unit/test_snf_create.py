@@ -29,7 +29,7 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
     folder.mkdir()
     monkeypatch.setattr(spool, "FOLDER", folder)
     monkeypatch.setattr(spool.Writer.__init__, "__defaults__", (folder,))
-    return lambda: [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.iterdir())]
+    return lambda: [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 
 from ganeti_cloud import messages, spool
 from ganeti_cloud.messages import Event
+from ganeti_cloud.spool import bounds
+from ganeti_cloud.spool import writer as writing
 
 EVENT = Event("id-1", messages.IMAGE_INFO, 1_700_000_000_123_456_789, "c1", "n1", "vm1", {"messages": ["begins"]})
 
@@ -53,7 +55,7 @@ def test_the_files_are_in_the_order_of_the_events_and_for_root_alone(folder: Pat
     for number in (9, 10, 11):
         writer.put(EVENT._replace(id=f"id-{number}", time_ns=number))
     writer.close()
-    files = sorted(folder.iterdir())
+    files = sorted(folder.glob("*.json"))
     assert [json.loads(file.read_text(encoding="utf-8"))["id"] for file in files] == ["id-9", "id-10", "id-11"]
     assert [(file.stat().st_mode & 0o777, file.stat().st_uid, file.suffix) for file in files] == (
         [(0o640, os.getuid(), ".json")] * 3
@@ -73,24 +75,25 @@ def test_without_a_folder_events_are_counted_and_one_warning_is_told(
 
 
 def test_a_full_spool_takes_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "MOST_FILES", 2)
+    monkeypatch.setattr(bounds, "MOST_FILES", 2)
     (folder / "old.json").touch()
     writer = spool.Writer(folder)
     for number in range(3):
         writer.put(EVENT._replace(time_ns=number))
     writer.close()
-    assert (len(list(folder.iterdir())), writer.dropped) == (2, 2)
+    assert (sorted(path.suffix for path in folder.iterdir()), writer.dropped) == (["", ".json", ".json"], 2)
+    assert spool.Spool(folder).take_lost() == 2
 
 
 def test_a_spool_that_hangs_costs_no_more_than_the_patience_at_the_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "put", lambda folder, event: time.sleep(2))
+    monkeypatch.setattr(writing, "put", lambda folder, event: time.sleep(2))
     begin = time.monotonic()
     writer = spool.Writer(folder, patience_s=0.1)
-    for _ in range(spool._QUEUE + 100):
+    for _ in range(writing._QUEUE + 100):
         writer.put(EVENT)
     assert time.monotonic() - begin < 1
     writer.close()
     assert time.monotonic() - begin < 1.5
-    assert writer.dropped > spool._QUEUE
+    assert writer.dropped > writing._QUEUE
