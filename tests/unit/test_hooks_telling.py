@@ -80,7 +80,7 @@ def test_an_operation_of_an_instance_begins(name: str) -> None:
         ("3.0.2 group-remove-pre", "GROUP", "grp2"),
         ("3.1 network-add-pre", "NETWORK", "net1"),
         ("3.1 network-rename-pre", "NETWORK", "net1"),
-        ("3.0.2 node-add-pre", "NODE", "node3.lab.test"),
+        ("3.0.2 node-add-pre", "NODE", "node2.lab.test"),
         ("3.0.2 node-migrate-pre", "NODE", "node2.lab.test"),
         ("3.1 node-modify-pre", "NODE", "node3.lab.test"),
     ],
