@@ -12,10 +12,31 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ganeti_cloud.errors import CloudError
+from ganeti_cloud.fields import (
+    DISK,
+    INSTANCE_FACTS,
+    INSTANCE_INPUT,
+    JOB,
+    MAYBE,
+    NETWORK_INPUT,
+    NIC,
+    NUMBER,
+    TAGS,
+    TEXT,
+    WHOLE,
+)
+from ganeti_cloud.shapes import ListOf, Shape, allowed, bounded, fits
+
+__all__ = ["KINDS", "Event", "Kind", "MessageError", "allowed", "decode", "fits", "prefix"]
 
 SCHEMA = 1
-# What the text of an event may have.
+# Of a whole event; brokers and those who listen take far more. Beyond it the largest fields are left out.
 MOST_BYTES = 128 << 10
+# Of the name of an object (RFC 1035, 2.3.4), and of an id: what AMQP has room for beside it is 255 bytes.
+MOST_NAME = 255
+MOST_ID = 64
+# The last second of the times that the numbers of the spool have room for.
+MOST_SECONDS = (1 << 63) // 10**9 - 1
 
 # What ganeti-eventd tells of each operation of each job.
 OPERATION = "ganeti-op-status"
@@ -37,93 +58,6 @@ IMAGE_COPY = "image-copy-progress"
 IMAGE_HELPER = "image-helper"
 IMAGE_ERROR = "image-error"
 
-_NULL = type(None)
-_TEXT, _MAYBE = (str,), (str, _NULL)
-_WHOLE, _NUMBER = (int,), (int, float)
-
-
-class ListOf(NamedTuple):
-    """A list, each of whose members has the shape *of*."""
-
-    of: Any
-
-
-class OneOf(NamedTuple):
-    """What has one of *shapes*."""
-
-    shapes: tuple[Any, ...]
-
-
-# A shape is a tuple of types, a mapping from each key that may be there to its shape, a ListOf, or a OneOf.
-Shape = Any
-
-_NIC: Mapping[str, Shape] = {
-    "name": _MAYBE,
-    "uuid": _MAYBE,
-    "mac": _MAYBE,
-    "ip": _MAYBE,
-    "ipv6": _MAYBE,
-    "mode": _MAYBE,
-    "link": _MAYBE,
-    "vlan": _MAYBE,
-    "network": _MAYBE,
-    "firewall": _MAYBE,
-}
-_DISK: Mapping[str, Shape] = {
-    "name": _MAYBE,
-    "uuid": _MAYBE,
-    "size": (int, str, _NULL),  # in MiB
-    "mode": _MAYBE,
-    "provider": _MAYBE,
-    "origin": _MAYBE,
-    "adopt": _MAYBE,
-    "snapshot_info": _MAYBE,
-}
-_HVPARAMS: Mapping[str, Shape] = {"boot_order": _MAYBE, "cdrom_image_path": _MAYBE}
-_BEPARAMS: Mapping[str, Shape] = dict.fromkeys(
-    ("memory", "minmem", "maxmem", "vcpus", "spindle_use", "auto_balance", "always_failover"),
-    (int, str, bool, _NULL),
-)
-_TAGS = ListOf(_TEXT)
-# As opcodes have them: a list of NICs, or of [what to do, which, how].
-_NIC_CHANGES = OneOf((ListOf(_NIC), ListOf(ListOf(OneOf(((str, int), _NIC))))))
-_DISK_CHANGES = OneOf((ListOf(_DISK), ListOf(ListOf(OneOf(((str, int), _DISK))))))
-
-_JOB: Mapping[str, Shape] = {
-    "operation": _TEXT,
-    "status": _TEXT,
-    "jobId": _WHOLE,
-    "opIndex": _WHOLE,
-    "logSerial": _WHOLE,
-    "logmsg": _MAYBE,
-    "result": (str, int, bool, _NULL),
-}
-_INSTANCE_FACTS: Mapping[str, Shape] = {
-    "instance_nics": ListOf(_NIC),
-    "instance_disks": ListOf(_DISK),
-    "instance_hvparams": _HVPARAMS,
-    "instance_beparams": _BEPARAMS,
-    "instance_tags": _TAGS,
-    "primary_node": _MAYBE,
-}
-_INSTANCE_INPUT: Mapping[str, Shape] = {
-    "nics": _NIC_CHANGES,
-    "disks": _DISK_CHANGES,
-    "hvparams": _HVPARAMS,
-    "beparams": _BEPARAMS,
-    "dry_run": (bool, _NULL),
-    **dict.fromkeys(("disk_template", "os_type", "hypervisor", "mode", "pnode", "group_name", "new_name"), _MAYBE),
-    **dict.fromkeys(("start", "name_check", "ip_check", "wait_for_sync", "no_install"), (bool, _NULL)),
-}
-_NETWORK_INPUT: Mapping[str, Shape] = {
-    **dict.fromkeys(
-        ("network", "subnet", "gateway", "network6", "gateway6", "mac_prefix", "group_name"),
-        _MAYBE,
-    ),
-    **dict.fromkeys(("network_mode", "network_link", "network_vlan"), _MAYBE),
-    **dict.fromkeys(("add_reserved_ips", "remove_reserved_ips"), OneOf((ListOf(_TEXT), (_NULL,)))),
-}
-
 
 class Kind(NamedTuple):
     """A type of events: the key under which it names its object, its routing key, and what else it may carry.
@@ -140,18 +74,23 @@ KINDS: Mapping[str, Kind] = {
     OPERATION: Kind(
         "instance",
         "ganeti.{prefix}.event.op",
-        {**_JOB, **_INSTANCE_FACTS, "tags": _TAGS, "job_fields": _INSTANCE_INPUT},
+        {**JOB, **INSTANCE_FACTS, "tags": TAGS, "job_fields": INSTANCE_INPUT},
     ),
-    NETWORK: Kind("network", "ganeti.{prefix}.event.network", {**_JOB, "tags": _TAGS, "job_fields": _NETWORK_INPUT}),
-    NODE: Kind("node_name", "ganeti.event.node", {**_JOB, "tags": _TAGS}),
-    GROUP: Kind("group", "ganeti.event.group", {**_JOB, "tags": _TAGS}),
-    CLUSTER: Kind("", "ganeti.event.cluster", {**_JOB, "tags": _TAGS}),
-    HEARTBEAT: Kind("", "eventd.heartbeat", {**_JOB, "tags": _TAGS}),
-    LOST: Kind("", "ganeti.event.lost", {"lost": _WHOLE, "reason": _TEXT}),
+    NETWORK: Kind("network", "ganeti.{prefix}.event.network", {**JOB, "tags": TAGS, "job_fields": NETWORK_INPUT}),
+    NODE: Kind("node_name", "ganeti.event.node", {**JOB, "tags": TAGS}),
+    GROUP: Kind("group", "ganeti.event.group", {**JOB, "tags": TAGS}),
+    CLUSTER: Kind("", "ganeti.event.cluster", {**JOB, "tags": TAGS}),
+    HEARTBEAT: Kind("", "eventd.heartbeat", {**JOB, "tags": TAGS}),
+    LOST: Kind("", "ganeti.event.lost", {"lost": WHOLE, "reason": TEXT}),
     BEGIN: Kind(
         "instance",
         "ganeti.{prefix}.event.begin",
-        {"operation": _TEXT, "hooks_path": _TEXT},
+        {"operation": TEXT, "hooks_path": TEXT},
+    ),
+    OBJECT_BEGIN: Kind(
+        "object",
+        "ganeti.event.begin",
+        {"operation": TEXT, "hooks_path": TEXT, "object_type": TEXT},
     ),
     OBJECT_BEGIN: Kind(
         "object",
@@ -162,29 +101,43 @@ KINDS: Mapping[str, Kind] = {
         "instance",
         "ganeti.{prefix}.event.net",
         {
-            "operation": _TEXT,
-            "hooks_path": _TEXT,
-            "nics": ListOf(_NIC),
-            "disks": ListOf(_DISK),
-            "tags": _TAGS,
-            "primary_node": _MAYBE,
-            "new_name": _MAYBE,
+            "operation": TEXT,
+            "hooks_path": TEXT,
+            "nics": ListOf(NIC),
+            "disks": ListOf(DISK),
+            "tags": TAGS,
+            "primary_node": MAYBE,
+            "new_name": MAYBE,
             "incomplete": (bool,),
         },
     ),
-    IMAGE_INFO: Kind("instance", "ganeti.{prefix}.event.progress", {"messages": ListOf(_TEXT)}),
+    IMAGE_INFO: Kind("instance", "ganeti.{prefix}.event.progress", {"messages": ListOf(TEXT)}),
     IMAGE_COPY: Kind(
         "instance",
         "ganeti.{prefix}.event.progress",
-        {"position": _WHOLE, "total": _WHOLE, "progress": _NUMBER},
+        {"position": WHOLE, "total": WHOLE, "progress": NUMBER},
     ),
     IMAGE_HELPER: Kind(
         "instance",
         "ganeti.{prefix}.event.progress",
-        {"subtype": _TEXT, "task": _TEXT, "messages": ListOf(_TEXT)},
+        {"subtype": TEXT, "task": TEXT, "messages": ListOf(TEXT)},
     ),
-    IMAGE_ERROR: Kind("instance", "ganeti.{prefix}.event.progress", {"messages": ListOf(_TEXT)}),
+    IMAGE_ERROR: Kind("instance", "ganeti.{prefix}.event.progress", {"messages": ListOf(TEXT)}),
 }
+
+
+# Of every event.
+COMMON: Mapping[str, Shape] = {
+    "schema": WHOLE,
+    "id": TEXT,
+    "type": TEXT,
+    "event_time": ListOf(WHOLE),  # seconds, microseconds
+    "timestamp": NUMBER,
+    "cluster": TEXT,
+    "node": TEXT,
+}
+# Which fields an event has no room for.
+LEFT_OUT = "left_out"
 
 
 class MessageError(CloudError):
@@ -197,7 +150,7 @@ class MessageError(CloudError):
 class Event(NamedTuple):
     """One event about *subject*, the name of its object ("" for the cluster itself).
 
-    *id* is the same however often it arrives; *time_ns* is since 1970, by the clock of *node*.
+    *id* is the same however often it arrives; *time_ns* is since 1970, by the clock of *node*. Microseconds travel.
     """
 
     id: str
@@ -214,87 +167,100 @@ class Event(NamedTuple):
         return KINDS[self.type].routing_key.replace("{prefix}", prefix(self.subject))
 
     def encode(self) -> str:
-        """The JSON text. Raises ValueError for a field that its type of event does not have."""
-        kind = KINDS[self.type]
-        for name, value in self.fields.items():
-            if name not in kind.fields or not fits(value, kind.fields[name]):
-                raise ValueError(f"an event {self.type} has no such field {name}")
+        """The JSON text, in ASCII, of at most MOST_BYTES. Raises ValueError for what this type of event does not have.
+
+        Long texts are cut. Fields for which there is no room, the largest first, are left out and named.
+        """
+        kind = self._checked()
         seconds, rest_ns = divmod(self.time_ns, 10**9)
         told = {
             "schema": SCHEMA,
             "id": self.id,
             "type": self.type,
             "event_time": [seconds, rest_ns // 1000],
-            "timestamp": self.time_ns / 10**9,
+            "timestamp": self.time_ns // 1000 / 10**6,
             "cluster": self.cluster,
             "node": self.node,
             **({kind.subject: self.subject} if kind.subject else {}),
         }
-        return json.dumps({**self.fields, **told}, sort_keys=True)
+        fields = {name: bounded(value) for name, value in self.fields.items()}
+        text = _text(fields, told)
+        while len(text) > MOST_BYTES:
+            fields = _without_largest(fields)
+            text = _text(fields, told)
+        return text
 
-
-# Of every event.
-COMMON: Mapping[str, Shape] = {
-    "schema": _WHOLE,
-    "id": _TEXT,
-    "type": _TEXT,
-    "event_time": ListOf(_WHOLE),  # seconds, microseconds
-    "timestamp": _NUMBER,
-    "cluster": _TEXT,
-    "node": _TEXT,
-}
+    def _checked(self) -> Kind:
+        """The kind of this event. Raises ValueError where it does not have its shape."""
+        kind = KINDS.get(self.type)
+        if kind is None:
+            raise ValueError(f"there are no events {self.type}")
+        if not (1 <= len(self.id) <= MOST_ID and self.id.isascii() and self.id.isprintable()):
+            raise ValueError(f"an id has 1 to {MOST_ID} characters of ASCII")
+        for name in (self.cluster, self.node, self.subject):
+            if len(name.encode("utf-8")) > MOST_NAME:
+                raise ValueError(f"a name has at most {MOST_NAME} bytes")
+        if not 0 <= self.time_ns // 10**9 <= MOST_SECONDS:
+            raise ValueError("the time is out of all bounds")
+        for name, value in self.fields.items():
+            if not fits(value, kind.fields.get(name, ())) and not _names_fields(name, value, kind):
+                raise ValueError(f"an event {self.type} has no such field {name}")
+        return kind
 
 
 def decode(text: str) -> Event:
-    """The event with the JSON *text*. Raises MessageError. Fields that this version does not know are left out."""
+    """The event with the JSON *text*. Raises MessageError. Fields that this version does not know are left out.
+
+    What is returned can be encoded again.
+    """
     try:
         told = json.loads(text)
         kind = KINDS[told["type"]]
-        if not all(fits(told[name], shape) for name, shape in COMMON.items()):
+        if told["schema"] != SCHEMA or not all(fits(told[name], shape) for name, shape in COMMON.items()):
             raise ValueError("a field that every event has is not as it should be")
         subject = told[kind.subject] if kind.subject else ""
         if not isinstance(subject, str):
             raise ValueError(f"{kind.subject} is no text")
         seconds, microseconds = told["event_time"]
+        if not 0 <= microseconds < 10**6:
+            raise ValueError("a second has a million microseconds")
+        known = {name: shape for name, shape in kind.fields.items() if name in told}
+        fields = {name: bounded(told[name]) for name, shape in known.items() if fits(told[name], shape)}
+        if LEFT_OUT in told and _names_fields(LEFT_OUT, told[LEFT_OUT], kind):
+            fields[LEFT_OUT] = told[LEFT_OUT]
+        time_ns = seconds * 10**9 + microseconds * 1000
+        event = Event(told["id"], told["type"], time_ns, told["cluster"], told["node"], subject, fields)
+        event._checked()
     except (ValueError, TypeError, KeyError, RecursionError) as err:
         raise MessageError(f"this is no event: {err}") from err
-    fields = {name: told[name] for name, shape in kind.fields.items() if name in told and fits(told[name], shape)}
-    time_ns = seconds * 10**9 + microseconds * 1000
-    return Event(told["id"], told["type"], time_ns, told["cluster"], told["node"], subject, fields)
+    return event
 
 
 def prefix(name: str) -> str:
-    """The word of a routing key for an object called *name*: what is before its first "-", in one word of AMQP."""
-    return name.partition("-")[0].replace(".", "_") or "_"
+    """The word of a routing key for an object called *name*: what is before its first "-", in one word of AMQP.
+
+    What is neither a letter of ASCII nor a digit is "_" in it.
+    """
+    first = name[:_MOST_PREFIX].partition("-")[0]
+    return "".join(each if each.isascii() and each.isalnum() else "_" for each in first) or "_"
 
 
-def fits(value: object, shape: Shape) -> bool:
-    """Whether *value* has the *shape*, and carries nothing else."""
-    if isinstance(shape, ListOf):
-        return isinstance(value, list | tuple) and all(fits(each, shape.of) for each in value)
-    if isinstance(shape, OneOf):
-        return any(fits(value, each) for each in shape.shapes)
-    if isinstance(shape, Mapping):
-        return isinstance(value, Mapping) and all(
-            key in shape and fits(each, shape[key]) for key, each in value.items()
-        )
-    if isinstance(value, bool) and bool not in shape:
-        return False  # which Python takes for a number
-    return isinstance(value, shape)
+# A routing key has at most 255 bytes (AMQP 0-9-1, 4.2.5.3).
+_MOST_PREFIX = 200
 
 
-def allowed(value: object, shape: Shape) -> Any:
-    """*value* without what *shape* does not have: unknown keys, and members of the wrong kind; None for all of it."""
-    if isinstance(shape, ListOf) and isinstance(value, list | tuple):
-        return [kept for each in value if (kept := allowed(each, shape.of)) is not None or each is None]
-    if isinstance(shape, Mapping) and isinstance(value, Mapping):
-        kept = {key: allowed(value[key], shape[key]) for key in shape if key in value}
-        return {key: each for key, each in kept.items() if fits(each, shape[key])}
-    if isinstance(shape, OneOf):
-        tries = [kept for each in shape.shapes if fits(kept := allowed(value, each), each)]
-        return max(tries, key=_size, default=None)
-    return value if not isinstance(shape, ListOf | Mapping) and fits(value, shape) else None
+def _names_fields(name: str, value: Any, kind: Kind) -> bool:
+    """Whether this is the list of fields that were left out."""
+    return name == LEFT_OUT and fits(value, TAGS) and set(value) <= kind.fields.keys()
 
 
-def _size(value: object) -> int:
-    return len(json.dumps(value))
+def _text(fields: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    return json.dumps({**fields, **told}, sort_keys=True)
+
+
+def _without_largest(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """*fields* without the one that takes the most room, and with its name among those that were left out."""
+    rest = {name: value for name, value in fields.items() if name != LEFT_OUT}
+    largest = max(rest, key=lambda name: len(json.dumps(rest[name])))
+    del rest[largest]
+    return {**rest, LEFT_OUT: sorted({largest, *fields.get(LEFT_OUT, ())})}

@@ -31,7 +31,7 @@ def test_an_event_has_the_fields_of_the_contract() -> None:
         "id": "id-1",
         "type": "image-info",
         "event_time": [1_700_000_000, 123456],
-        "timestamp": 1_700_000_000.1234567,
+        "timestamp": 1_700_000_000.123456,
         "cluster": "c1",
         "node": "n1",
         "instance": "vm1",

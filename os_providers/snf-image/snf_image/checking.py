@@ -113,7 +113,7 @@ def _spool() -> Check:
     if not os.path.isdir(spool.FOLDER):
         text = f"there is no folder {spool.FOLDER}: nobody hears of the progress of deployments"
         return Check("spool", State.WARN, text, "systemd-tmpfiles --create")
-    waiting = len(os.listdir(spool.FOLDER))
+    waiting = spool.Spool(spool.FOLDER).depth().files
     if waiting >= spool.MOST_FILES:
         text = f"{waiting} events wait in {spool.FOLDER}, and no more are put there"
         return Check("spool", State.WARN, text, "see what publishes them, or delete them")

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-2-Clause
+from collections.abc import Mapping
+from typing import Any
+
+class Draft202012Validator:
+    def __init__(self, schema: Mapping[str, Any]) -> None: ...
+    @classmethod
+    def check_schema(cls, schema: Mapping[str, Any]) -> None: ...
+    def is_valid(self, instance: object) -> bool: ...
