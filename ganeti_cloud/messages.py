@@ -92,11 +92,6 @@ KINDS: Mapping[str, Kind] = {
         "ganeti.event.begin",
         {"operation": TEXT, "hooks_path": TEXT, "object_type": TEXT},
     ),
-    OBJECT_BEGIN: Kind(
-        "object",
-        "ganeti.event.begin",
-        {"operation": _TEXT, "hooks_path": _TEXT, "object_type": _TEXT},
-    ),
     INSTANCE: Kind(
         "instance",
         "ganeti.{prefix}.event.net",

@@ -60,19 +60,12 @@ def _tell(call: Call, places: Places) -> None:
         journal.warn(f"{name}: {places.stamps}: {err.strerror}")
     try:
         if _is_here(call.master) and (what := telling.told(call, _prefixes(places.config))):
-            _put(places.spool, call, what)
+            spool.put(
+                places.spool,
+                Event(_new_id(), what.type, time.time_ns(), call.cluster, call.master, what.subject, what.fields),
+            )
     except Exception as err:  # noqa: BLE001 - nobody above could say more of it
         journal.warn(f"{name}: the event of {_what(call)} is lost: {type(err).__name__}: {err}")
-
-
-def _put(folder: Path, call: Call, what: telling.Told) -> None:
-    event = Event(_new_id(), what.type, time.time_ns(), call.cluster, call.master, what.subject, what.fields)
-    try:
-        event.encode()
-    except ValueError as err:
-        journal.warn(f"{'-'.join(call.hook)}: told without NICs, disks and tags: {err}")
-        event = event._replace(fields=telling.without_devices(what).fields)
-    spool.put(folder, event)
 
 
 def _prefixes(path: str) -> tuple[str, ...]:

@@ -12,9 +12,15 @@ from typing import NamedTuple
 from ganeti_hooks.paths import Hook
 
 # More than Ganeti allows of any name, tag or address; and more NICs and disks than an instance can have.
-_LONGEST = 1024
+_LONGEST = 255
 _MOST = 256
 _MOST_TAGS = 1024
+
+# What is taken of each NIC and disk.
+_OF_DEVICES = {
+    "NIC": frozenset({"NAME", "UUID", "MAC", "IP", "MODE", "LINK", "VLAN", "NETWORK_NAME", "NETWORK_SUBNET6"}),
+    "DISK": frozenset({"NAME", "UUID", "SIZE", "MODE", "PROVIDER"}),
+}
 
 _GANETI = "GANETI_"
 _NOW = "GANETI_INSTANCE_"
@@ -58,15 +64,14 @@ class Call(NamedTuple):
 def read(environ: Mapping[str, str]) -> Call:
     """The call of which *environ* tells."""
     said = {name: _clean(value) for name, value in environ.items() if name.startswith(_GANETI)}
-    kept = {name: value for name, value in said.items() if len(value) <= _LONGEST or name.endswith("_TAGS")}
     return Call(
-        hook=(kept.get("GANETI_HOOKS_PATH", ""), kept.get("GANETI_HOOKS_PHASE", "")),
-        operation=kept.get("GANETI_OP_CODE", ""),
-        object_type=kept.get("GANETI_OBJECT_TYPE", ""),
-        object_name=_object(kept),
-        cluster=kept.get("GANETI_CLUSTER", ""),
-        master=kept.get("GANETI_MASTER", ""),
-        instance=_instance(kept, is_whole=len(kept) == len(said)) if kept.get(f"{_NOW}NAME") else None,
+        hook=(said.get("GANETI_HOOKS_PATH", ""), said.get("GANETI_HOOKS_PHASE", "")),
+        operation=said.get("GANETI_OP_CODE", "")[:_LONGEST],
+        object_type=said.get("GANETI_OBJECT_TYPE", "")[:_LONGEST],
+        object_name=_object(said),
+        cluster=said.get("GANETI_CLUSTER", ""),
+        master=said.get("GANETI_MASTER", ""),
+        instance=_instance(said) if said.get(f"{_NOW}NAME") else None,
     )
 
 
@@ -83,7 +88,7 @@ def _object(said: Mapping[str, str]) -> str:
     return ""
 
 
-def _instance(said: Mapping[str, str], *, is_whole: bool) -> Instance:
+def _instance(said: Mapping[str, str]) -> Instance:
     # All of it from one of the two: a mixture would be an instance that never was.
     prefix = _AFTER if said.get(f"{_AFTER}NAME") else _NOW
     nics, all_nics = _devices(said, prefix, "NIC")
@@ -92,13 +97,13 @@ def _instance(said: Mapping[str, str], *, is_whole: bool) -> Instance:
     kept = tuple(tag for tag in tags if len(tag) <= _LONGEST)[:_MOST_TAGS]
     return Instance(
         name=said[f"{_NOW}NAME"],
-        new_name=said.get(f"{_NOW}NEW_NAME", ""),
-        primary=said.get(f"{prefix}PRIMARY", ""),
+        new_name=said.get(f"{_NOW}NEW_NAME", "")[:_LONGEST],
+        primary=said.get(f"{prefix}PRIMARY", "")[:_LONGEST],
         tags=kept,
         nics=nics,
         disks=disks,
         is_gone=_is_gone(said),
-        is_whole=is_whole and all_nics and all_disks and len(kept) == len(tags),
+        is_whole=all_nics and all_disks and len(kept) == len(tags),
     )
 
 
@@ -109,16 +114,22 @@ def _is_gone(said: Mapping[str, str]) -> bool:
 
 
 def _devices(said: Mapping[str, str], prefix: str, kind: str) -> tuple[tuple[Device, ...], bool]:
-    """The NICs or disks, in order, and whether these are as many as Ganeti says, numbered without a gap."""
+    """The NICs or disks, in order, and whether that is all of them: as many as Ganeti says, numbered without a gap."""
     found: dict[int, dict[str, str]] = {}
+    all_short = True
     for name, value in said.items():
-        if name.startswith(f"{prefix}{kind}"):
-            number, separator, rest = name[len(prefix) + len(kind) :].partition("_")
-            if separator and _is_index(number):
-                found.setdefault(int(number), {})[rest] = value
+        if not name.startswith(f"{prefix}{kind}"):
+            continue
+        number, _, rest = name[len(prefix) + len(kind) :].partition("_")
+        if rest in _OF_DEVICES[kind] and _is_index(number):
+            device = found.setdefault(int(number), {"INDEX": number})
+            if len(value) <= _LONGEST:
+                device[rest] = value
+            else:
+                all_short = False
     indexes = sorted(found)
     is_whole = said.get(f"{prefix}{kind}_COUNT") == str(len(indexes)) and indexes == list(range(len(indexes)))
-    return tuple({**found[index], "INDEX": str(index)} for index in indexes[:_MOST]), is_whole and len(indexes) <= _MOST
+    return tuple(found[index] for index in indexes[:_MOST]), is_whole and all_short and len(indexes) <= _MOST
 
 
 def _is_index(text: str) -> bool:

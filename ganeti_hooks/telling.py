@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ganeti_cloud import messages
 from ganeti_hooks.environment import Call, Device, Instance
-from ganeti_hooks.paths import DUTIES
+from ganeti_hooks.paths import DUTIES, INSTANCE
 
 # Of an instance: this, the NIC, ":", the profile.
 _PROFILE = "synnefo:network:"
@@ -30,6 +30,8 @@ def told(call: Call, prefixes: Sequence[str]) -> Told | None:
     fields: dict[str, Any] = {"operation": call.operation, "hooks_path": call.hook[0]}
     instance = call.instance
     if instance is None:
+        if call.hook[0] in INSTANCE:
+            return None  # Ganeti always names it: this is no call of Ganeti's
         kind = {**fields, "object_type": call.object_type}
         return Told(messages.OBJECT_BEGIN, call.object_name, kind) if duty.begins else None
     if prefixes and not instance.name.startswith(tuple(prefixes)):
@@ -37,12 +39,6 @@ def told(call: Call, prefixes: Sequence[str]) -> Told | None:
     if duty.begins:
         return Told(messages.BEGIN, instance.name, fields)
     return Told(messages.INSTANCE, instance.name, {**fields, **_looks(instance)})
-
-
-def without_devices(what: Told) -> Told:
-    """*what*, but for the lists that may be too long for an event."""
-    short = {name: value for name, value in what.fields.items() if name not in {"nics", "disks", "tags"}}
-    return what._replace(fields={**short, "incomplete": True})
 
 
 def _looks(instance: Instance) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from ganeti_cloud import messages
 from ganeti_cloud.messages import BEGIN, INSTANCE, OBJECT_BEGIN, Event
 from ganeti_hooks import environment, telling
 from ganeti_hooks.paths import DUTIES
@@ -207,6 +208,17 @@ def test_instances_by_the_begin_of_their_names(prefixes: tuple[str, ...], is_tol
     assert told("3.1 network-add-pre", *prefixes) is not None
 
 
+def test_what_is_not_taken_does_not_count() -> None:
+    """Parameters of hypervisors, and lists of files of an import, may be longer than any name."""
+    long = dict.fromkeys(["GANETI_INSTANCE_HV_kernel_args", "GANETI_SRC_IMAGES", "GANETI_POST_SRC_IMAGES"], "x" * 9000)
+    assert looks("3.1 instance-add-post", **long) == looks("3.1 instance-add-post")
+
+
+def test_an_instance_without_a_name_is_nothing() -> None:
+    for name in ("3.1 instance-add-pre", "3.1 instance-add-post"):
+        assert told(name, GANETI_INSTANCE_NAME=None) is None
+
+
 def test_an_unknown_hook_is_nothing() -> None:
     for changed in (
         {"GANETI_HOOKS_PATH": "instance-fly"},
@@ -243,7 +255,9 @@ def test_any_environment_has_an_event_that_can_be_written_or_none() -> None:
             said[name] = chance.choice(values if chance.random() < 0.5 else odd)
         for name in chance.sample(sorted(said), min(len(said), chance.randrange(6))):
             del said[name]
-        if (what := telling.told(environment.read(said), ())) is not None:
+        what = telling.told(environment.read(said), ())
+        # Names that no object of Ganeti can have are refused when the event is written.
+        if what is not None and len(what.subject.encode("utf-8")) <= messages.MOST_NAME:
             encoded(what).encode("utf-8")
             events += 1
     assert events > 500
