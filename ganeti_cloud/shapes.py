@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -83,7 +82,7 @@ def bounded(value: Any) -> Any:
 def _is_json(value: object) -> bool:
     """Whether JSON has the single value *value*, in all languages."""
     if isinstance(value, float):
-        return math.isfinite(value)
+        return abs(value) < float("inf")  # which a NaN is not
     return not isinstance(value, int) or -MOST_WHOLE <= value <= MOST_WHOLE
 
 

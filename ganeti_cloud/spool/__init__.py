@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 from ganeti_cloud.spool.bounds import MOST_BYTES, MOST_FILES, SpoolFull
 from ganeti_cloud.spool.putting import FOLDER, put
-from ganeti_cloud.spool.reading import Depth, Spool
 
 if TYPE_CHECKING:
+    from ganeti_cloud.spool.reading import Depth, Spool
     from ganeti_cloud.spool.writer import Writer
 
 __all__ = ["FOLDER", "MOST_BYTES", "MOST_FILES", "Depth", "Spool", "SpoolFull", "Writer", "put"]
 
+# A hook puts one event, and has milliseconds for all that it imports.
+_LATER = {"Depth": "reading", "Spool": "reading", "Writer": "writer"}
+
 
 def __getattr__(name: str) -> object:
-    # Threads are for those who make a Writer. A hook puts one event, and has milliseconds for it.
-    if name == "Writer":
-        from ganeti_cloud.spool.writer import Writer
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    import importlib
 
-        return Writer
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ganeti_cloud.messages import MOST_BYTES, Event, MessageError, decode
-from ganeti_cloud.spool import names
+from ganeti_cloud.spool import names, sequence
 from ganeti_cloud.spool.putting import has_room, lose, place
 from ganeti_cloud.spool.sequence import locked
 
@@ -46,8 +46,8 @@ class Spool:
         """
         # A folder is not read at once: of two events that come meanwhile the later can be met without the earlier.
         # Those up to this number are all there already.
-        with locked(self.folder) as sequence:
-            last = sequence.record.last
+        with locked(self.folder) as there:
+            last = there.record.last
         return sorted(name for name in os.listdir(self.folder) if _is_within(name, last))[:_MOST_NAMES]
 
     def read(self, name: str) -> Event:
@@ -76,12 +76,13 @@ class Spool:
         now_ns = time.time_ns()
         limit = name_of_age(now_ns, max_age_s)
         old = [name for name in self.names() if name < limit]
-        old += [name for name in os.listdir(self.folder) if name.startswith(names.NEW) and self._is_abandoned(name)]
-        if old:
-            lose(self.folder, len(old))
-        for name in old:
+        left = [name for name in os.listdir(self.folder) if self._is_abandoned(name)]
+        events = len(old) + sum(name.startswith(names.NEW) for name in left)
+        if events:
+            lose(self.folder, events)
+        for name in old + left:
             self.remove(name)
-        return len(old)
+        return events
 
     def depth(self) -> Depth:
         """How much waits in the folder."""
@@ -118,8 +119,8 @@ class Spool:
                 and free.f_favail < _LEAST_FREE_FILES
             ):
                 return False
-            with locked(self.folder) as sequence:
-                return has_room(sequence, files, 0, patient=True)
+            with locked(self.folder) as there:
+                return has_room(there, files, 0, patient=True)
         except OSError:
             return False
 
@@ -129,18 +130,20 @@ class Spool:
         What *tell* raises is raised, and nothing is forgotten then: put the event about it there, and no crash can
         come between.
         """
-        with locked(self.folder) as sequence:
-            lost = sequence.record.lost
+        with locked(self.folder) as there:
+            lost = there.record.lost
         if not lost:
             return 0
         if tell is not None:
             tell(lost)
-        with locked(self.folder) as sequence:
-            sequence.lose(-lost)
-            sequence.sync()
+        with locked(self.folder) as there:
+            there.lose(-lost)
+            there.sync()
         return lost
 
     def _is_abandoned(self, name: str) -> bool:
+        if not name.startswith((names.NEW, sequence.NEW)):
+            return False
         try:
             # The clock may have been set back since.
             return abs(time.time() - os.lstat(self.folder / name).st_mtime) > _ABANDONED_S

@@ -19,6 +19,8 @@ from ganeti_cloud.spool import names
 from ganeti_cloud.spool.bounds import Record
 
 FILE = ".sequence"
+# The file, while it is made.
+NEW = f"{FILE}-"
 # Nobody has the lock longer than a rename takes, unless it is stopped there.
 LOCK_S = 2.0
 _STEPS_S = (0.0005, 0.001, 0.002, 0.005)
@@ -171,7 +173,7 @@ def _open(folder: Path) -> int:
 
 def _create(folder: Path) -> None:
     """Put the file there, whole and with its rights from its first moment on, unless another does it first."""
-    path = folder / names.temporary(f"{FILE}-")
+    path = folder / names.temporary(NEW)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # Writers are root; the reader, and writer as well, is the user who owns the folder.

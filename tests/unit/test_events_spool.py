@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ganeti_cloud import messages, spool
+from ganeti_cloud import messages, process, spool
 from ganeti_cloud.messages import Event, MessageError
 from ganeti_cloud.spool import Spool, SpoolFull, bounds, names, put, putting, sequence
+from tests.unit.test_house import ROOT
 
 EVENT = Event("id-1", messages.IMAGE_INFO, 1_700_000_000_123_456_000, "c1", "n1", "vm1", {"messages": ["begins"]})
 
@@ -365,3 +367,12 @@ def test_the_package_says_what_is_in_it() -> None:
     assert all(getattr(spool, name) is not None for name in spool.__all__)
     with pytest.raises(AttributeError, match="has no attribute Reader"):
         spool.Reader  # noqa: B018
+
+
+@pytest.mark.host_tools
+def test_who_puts_one_event_imports_next_to_nothing() -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ganeti_cloud.spool import put; print(*sys.modules)"
+    loaded = set(process.run([sys.executable, "-ISc", code], timeout_s=60).split())
+    slow = {"click", "dataclasses", "inspect", "logging", "queue", "subprocess", "tempfile", "threading", "uuid"}
+    assert loaded & {*slow, "ganeti_cloud.spool.reading", "ganeti_cloud.spool.writer"} == set()
+    assert "ganeti_cloud.spool.putting" in loaded
