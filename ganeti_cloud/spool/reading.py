@@ -48,7 +48,18 @@ class Spool:
         # Those up to this number are all there already.
         with locked(self.folder) as there:
             last = there.record.last
-        return sorted(name for name in os.listdir(self.folder) if _is_within(name, last))[:_MOST_NAMES]
+        found = sorted(name for name in os.listdir(self.folder) if names.number_of(name) is not None)
+        if found and found[-1] > names.name_of(last) and self._is_behind(found[-1]):
+            return self.names()
+        return [name for name in found[:_MOST_NAMES] if name <= names.name_of(last)]
+
+    def _is_behind(self, name: str) -> bool:
+        """Whether the record knew nothing of *name*: it was lost with its page, and is mended now."""
+        with locked(self.folder) as there:
+            behind = names.name_of(there.record.last) < name
+            if behind:
+                there.count()
+        return behind
 
     def read(self, name: str) -> Event:
         """The event *name*. Raises MessageError when it is none, FileNotFoundError when it is gone."""
@@ -154,11 +165,6 @@ class Spool:
 def name_of_age(now_ns: int, age_s: float) -> str:
     """The name that an event has which was put *age_s* ago; older ones are before it."""
     return names.name_of(max(0, now_ns - int(age_s * 10**9)))
-
-
-def _is_within(name: str, last: int) -> bool:
-    number = names.number_of(name)
-    return number is not None and number <= last
 
 
 def _content(path: Path) -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +167,22 @@ def test_a_lock_that_was_removed_meanwhile_is_none(folder: Path) -> None:
         (folder / ".sequence").unlink()
         with sequence.locked(folder, 0.1) as second:
             assert not os.path.samestat(os.fstat(first._descriptor), os.fstat(second._descriptor))
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(folder: Path) -> None:
+    in_place = []
+
+    def wait() -> None:
+        with sequence.locked(folder) as there:
+            in_place.append(os.path.samestat(os.fstat(there._descriptor), os.stat(folder / ".sequence")))
+
+    waiting = threading.Thread(target=wait)
+    with sequence.locked(folder):
+        waiting.start()
+        time.sleep(0.05)
+        (folder / ".sequence").unlink()
+    waiting.join()
+    assert in_place == [True]
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
@@ -367,6 +384,15 @@ def test_the_package_says_what_is_in_it() -> None:
     assert all(getattr(spool, name) is not None for name in spool.__all__)
     with pytest.raises(AttributeError, match="has no attribute Reader"):
         spool.Reader  # noqa: B018
+
+
+def test_a_record_that_is_behind_the_folder_is_mended(folder: Path) -> None:
+    """As after a file system that lost its disk was mounted again, in the same boot."""
+    put_all(folder, 1)
+    old = (folder / ".sequence").read_bytes()
+    put_all(folder, 2, 3)
+    (folder / ".sequence").write_bytes(old)
+    assert ids(folder) == numbered(1, 2, 3)
 
 
 @pytest.mark.host_tools
