@@ -15,6 +15,7 @@ import pytest
 from ganeti_cloud import config, spool
 from ganeti_hooks import entry, paths, settings, stamps
 from ganeti_hooks.cli import cli
+from kvm_ifup.running import releasing
 from tests.unit import manual
 from tests.unit.test_man_pages import commands
 
@@ -96,6 +97,10 @@ def test_the_page_lists_every_hook() -> None:
     assert names.findall(after) == releasing
 
 
+def test_who_releases_taps_has_ended_by_itself_before_it_is_given_up() -> None:
+    assert releasing.LIMIT_S < entry.RELEASE_S
+
+
 def heading(path: str) -> str:
     return f"{path} [option...]"
 
@@ -117,7 +122,9 @@ def test_the_page_names_files_and_limits() -> None:
     sections = manual.read(PAGE)
     known = [settings.CONFIG_FILE, paths.PROGRAM, str(spool.FOLDER), str(stamps.FOLDER)]
     assert sections["FILES"].tags == known
-    assert f"A disk that hangs costs {entry.TELL_S:g} seconds a hook." in sections["What it never does"].text
+    text = sections["What it never does"].text
+    assert f"A disk that hangs costs {entry.TELL_S:g} seconds a hook" in text
+    assert f"kvm-ifup is waited for no longer than {entry.RELEASE_S:g} seconds" in text
 
 
 def test_the_page_of_the_file_has_every_key_with_its_default() -> None:
