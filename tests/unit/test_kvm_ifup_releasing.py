@@ -10,6 +10,7 @@ import pytest
 
 from ganeti_cloud.errors import CloudError
 from kvm_ifup.running import device, releasing, transaction
+from kvm_ifup.running import known as known_names
 from kvm_ifup.running.locking import locked
 from tests.unit.kvm_ifup_node import PORT, Site, no_tap, tap
 from tests.unit.netspace import own_network
@@ -99,6 +100,17 @@ def test_the_lock_is_waited_for_only_so_long(site: Site, monkeypatch: pytest.Mon
     no_tap("tap0")
     with locked(str(site.states.folder)), pytest.raises(CloudError, match="has been busy"):
         releasing.release(site.node, PORT.instance)
+
+
+def test_whether_a_guest_is_known(site: Site) -> None:
+    folder = str(site.states.folder)
+    assert [known_names.is_known(name, folder) for name in (PORT.instance, OTHER.instance, "web2")] == [
+        True,
+        True,
+        False,
+    ]
+    assert known_names.is_known(PORT.instance, f"{folder}/nowhere") is False
+    assert known_names.is_known("\udcff", folder) is False
 
 
 def test_a_call_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
