@@ -7,8 +7,8 @@ RELEASE ?= trixie
 PACKETS ?= 10000000
 # What is checked as a program of ours although its name does not say so.
 SHELL_SCRIPTS := .ci/run bench/ifup_predecessor.sh bench/ifup_ten_commands.sh debian/ganeti-kvm-ifup.preinst \
-    debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago kvm-ifup/completion/kvm-ifup \
-    nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
+    debian/nfdhcpd.prerm extstorage/archipelago/completion/archipelago ganeti_hooks/completion/ganeti-cloud-hooks \
+    kvm-ifup/completion/kvm-ifup nfdhcpd/completion/nfdhcpd os_providers/snf-image/completion/snf-image
 
 # In tests of what a mistake in typing leads to, a word of LVM, one of ip-rule, and short for neighbour discovery.
 MISSPELT_ON_PURPOSE := orgin,conectix,resizeable,iif,nd
@@ -32,7 +32,7 @@ setup: ## Install what a development machine needs (apt and pip, as root)
 check: $(VENV)/.installed ## Format, lint, types, shell scripts, spelling, manual pages, unit tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago os_providers/snf-image nfdhcpd kvm-ifup/kvm_ifup lab bench tests
+	$(VENV)/bin/mypy ganeti_cloud extstorage/archipelago os_providers/snf-image nfdhcpd kvm-ifup/kvm_ifup ganeti_hooks lab bench tests
 	shellcheck $(SHELL_SCRIPTS) tools/setup tools/build-debs tools/build-netfilterqueue tools/check-man-pages
 	git ls-files -z | xargs -0 codespell --ignore-words-list=$(MISSPELT_ON_PURPOSE)
 	tools/check-man-pages

@@ -24,6 +24,8 @@ setup(
         "archipelago.mapping",
         "archipelago.migrating",
         "archipelago.rados",
+        "ganeti_hooks",
+        "ganeti_hooks.cli",
         "kvm_ifup",
         "kvm_ifup.cli",
         "kvm_ifup.deciding",

@@ -44,6 +44,8 @@ def test_the_packages_can_be_removed_and_come_back(lab: Lab) -> None:
         "/usr/sbin/snf-image",
         "/usr/sbin/nfdhcpd",
         "/usr/sbin/kvm-ifup",
+        "/usr/sbin/ganeti-cloud-hooks",
+        "/etc/ganeti/hooks/instance-add-post.d/ganeti-cloud",
         "/etc/ganeti/kvm-vif-bridge",
         "/usr/share/ganeti/extstorage/archipelago",
         "/usr/share/ganeti/os/snf-image",
@@ -51,6 +53,7 @@ def test_the_packages_can_be_removed_and_come_back(lab: Lab) -> None:
         "/usr/lib/python3/dist-packages/archipelago",
         "/usr/lib/python3/dist-packages/snf_image",
         "/usr/lib/python3/dist-packages/kvm_ifup",
+        "/usr/lib/python3/dist-packages/ganeti_hooks",
         "/usr/lib/python3/dist-packages/nfdhcpd",
         "/etc/ganeti-cloud/snf-image",
     ]
@@ -58,6 +61,7 @@ def test_the_packages_can_be_removed_and_come_back(lab: Lab) -> None:
     assert "nfdhcpd" not in node.run(["nft", "list", "tables"], timeout_s=30)
     assert "NFDHCPD" not in node.run(["iptables-save"], timeout_s=30) + node.run(["ip6tables-save"], timeout_s=30)
     node.run(["dpkg", "--install", *(f"/srv/shared/{path.name}" for path in packages)], timeout_s=120)
+    assert call(node, ["ganeti-cloud-hooks", "status"]).status == 0
     assert "there is no image" in call(node, ["archipelago", "image", "info", "none"]).stderr
     assert "OK    helper machine" in call(node, ["snf-image", "check"]).stdout
     units = ["nfdhcpd.service", "nfdhcpd-rules.service"]

@@ -104,6 +104,15 @@ def test_another_address_takes_the_place_of_the_first(server: Server) -> None:
     assert (found["A"], "AAAA" in found) == (["198.51.100.8"], False)
 
 
+def test_a_guest_that_was_renamed_has_its_new_name_alone(server: Server) -> None:
+    """Ganeti renames what is stopped: its taps have ended under the old name, and begin under the new one."""
+    server.call()
+    server.call(ACTION="down")
+    assert server.call(INSTANCE="web2.example.com") == []
+    assert server.answers("web2.example.com", "A") == ["198.51.100.7"]
+    assert server.all() == {"PTR": ["web2.example.com."] * 2}
+
+
 def test_networks_without_the_tag_have_no_names(server: Server) -> None:
     assert (server.call(NETWORK_TAGS="nfdhcpd"), server.all()) == ([], {})
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Where each program is from: the folder that has its completion, and that of its Python package.
 PLACES = {
     "archipelago": (ROOT / "extstorage" / "archipelago", ROOT / "extstorage", "archipelago"),
+    "ganeti-cloud-hooks": (ROOT / "ganeti_hooks", ROOT, "ganeti_hooks"),
     "kvm-ifup": (ROOT / "kvm-ifup", ROOT / "kvm-ifup", "kvm_ifup"),
     "nfdhcpd": (ROOT / "nfdhcpd", ROOT, "nfdhcpd"),
     "snf-image": (ROOT / "os_providers" / "snf-image", ROOT / "os_providers" / "snf-image", "snf_image"),
@@ -52,7 +53,9 @@ def installed(name: str, folder: Path) -> Path:
         (["archipelago", "image", "remove", "--d"], ["--dry-run"]),
         (["archipelago", "image", "import", "--format", ""], ["raw", "qcow2", "vmdk", "vpc", "vhdx"]),
         (["archipelago", "image", "nothing"], [""]),
-        (["kvm-ifup", ""], ["check-config", "down", "reconcile", "refresh", "show", "up"]),
+        (["ganeti-cloud-hooks", ""], ["check-config", "status"]),
+        (["ganeti-cloud-hooks", "status", "--j"], ["--json"]),
+        (["kvm-ifup", ""], ["check-config", "down", "reconcile", "refresh", "release", "show", "up"]),
         (["kvm-ifup", "refresh", "web1", "--t"], ["--tags"]),
         (["nfdhcpd", ""], ["answers", "check-config", "leases", "rules", "run"]),
         (["nfdhcpd", "rules", "apply", "--dry"], ["--dry-run"]),
@@ -67,6 +70,15 @@ def test_the_shell_offers_what_fits(tmp_path: Path, typed: list[str], offered: l
     name = typed[0]
     program = installed(name, tmp_path)
     folder, _, package = PLACES[name]
-    argv = ["bash", "-c", PRESS_TAB, "bash", str(folder / "completion" / name), str(program), f"_{package}", *typed]
+    argv = [
+        "bash",
+        "-c",
+        PRESS_TAB,
+        "bash",
+        str(folder / "completion" / name),
+        str(program),
+        f"_{name.replace('-', '_')}",
+        *typed,
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, encoding="utf-8", timeout=30, check=True)
     assert (done.stdout.splitlines(), done.stderr) == (offered, "")

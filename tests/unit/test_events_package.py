@@ -37,7 +37,7 @@ def test_the_spool_is_made_for_its_user(tmp_path: Path) -> None:
 
 
 def test_the_documents_of_events_are_packaged() -> None:
-    pages = [f"docs/man/{page.name}" for page in sorted(manual.FOLDER.glob("ganeti-cloud-*"))]
+    pages = [f"docs/man/{page.name}" for page in sorted(manual.FOLDER.glob("ganeti-cloud-*.7"))]
     assert lines("manpages") == pages
     assert "docs/event.schema.json usr/share/ganeti-cloud" in lines("install")
     tags = manual.read("ganeti-cloud-event.7")["FILES"].tags

@@ -24,11 +24,13 @@ SNF_IMAGE = ROOT / "os_providers" / "snf-image"
 # snf_image and snf_image_helper are the two sides of one component.
 NFDHCPD = ROOT / "nfdhcpd"
 KVM_IFUP = ROOT / "kvm-ifup"
+GANETI_HOOKS = ROOT / "ganeti_hooks"
 COMPONENTS = {
     "archipelago": ARCHIPELAGO,
     "snf_image": SNF_IMAGE,
     "nfdhcpd": NFDHCPD,
     "kvm_ifup": KVM_IFUP,
+    "ganeti_hooks": GANETI_HOOKS,
     "lab": ROOT / "lab",
 }
 
@@ -152,7 +154,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert (changelog[1], setup_argument("version")) == (ganeti_cloud.__version__, ganeti_cloud.__version__)
 
 
-@pytest.mark.parametrize("component", [ARCHIPELAGO, NFDHCPD], ids=shown)
+@pytest.mark.parametrize("component", [ARCHIPELAGO, NFDHCPD, GANETI_HOOKS], ids=shown)
 def test_every_package_of_a_component_is_installed(component: Path) -> None:
     inits = component.rglob("__init__.py")
     packages = {".".join(init.parent.relative_to(component.parent).parts) for init in inits}

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from kvm_ifup.cli import cli
-from kvm_ifup.running import site, state
+from kvm_ifup.running import known, site
 from tests.unit import manual
 from tests.unit.kvm_ifup_node import PORT
 from tests.unit.test_man_pages import commands
@@ -59,4 +59,4 @@ def test_the_environment_of_scripts_is_described() -> None:
 
 
 def test_the_files_are_where_it_says() -> None:
-    assert f"{state.FOLDER}/TAP.json" in manual.read(PAGE)["FILES"].tags
+    assert f"{known.FOLDER}/TAP.json" in manual.read(PAGE)["FILES"].tags

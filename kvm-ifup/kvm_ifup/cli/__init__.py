@@ -10,7 +10,7 @@ from kvm_ifup.cli.check import check_config
 from kvm_ifup.cli.reconcile import reconcile
 from kvm_ifup.cli.refresh import refresh
 from kvm_ifup.cli.show import show
-from kvm_ifup.cli.taps import down, up
+from kvm_ifup.cli.taps import down, release, up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +26,7 @@ def cli() -> None:
     """
 
 
-for _command in (up, down, refresh, reconcile, show, check_config):
+for _command in (up, down, release, refresh, reconcile, show, check_config):
     cli.add_command(_command)
 
 

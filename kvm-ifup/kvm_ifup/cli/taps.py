@@ -11,7 +11,7 @@ import click
 from ganeti_cloud.errors import CloudError, RequestError
 from ganeti_cloud.netvalues import is_interface_name
 from kvm_ifup import settings
-from kvm_ifup.running import assembly, encoding, entry, transaction
+from kvm_ifup.running import assembly, encoding, entry, releasing, transaction
 from kvm_ifup.running.state import State
 
 
@@ -58,6 +58,24 @@ def down(taps: tuple[str, ...]) -> None:
         click.echo(f"{tap}: {'ended' if done else 'nothing is known of it, nothing to do'}")
     if failed is not None:
         raise failed
+
+
+@click.command()
+@click.argument("instance")
+def release(instance: str) -> None:
+    """Take away what is left on this node of taps that INSTANCE has left. Repeating it changes nothing.
+
+    The hooks of the package ganeti-cloud-hooks do so where a guest has stopped, moved away or lost a NIC.
+
+    \b
+    Examples:
+      kvm-ifup release web1.example.com
+    """
+    taps = releasing.called(instance)
+    for tap in taps:
+        click.echo(f"{tap}: released")
+    if not taps:
+        click.echo(f"{instance} has left no tap here, nothing to do")
 
 
 def _known(tap: str) -> State:

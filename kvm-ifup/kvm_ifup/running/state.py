@@ -13,8 +13,7 @@ from ganeti_cloud.errors import CloudError
 from ganeti_cloud.files import replace_file
 from kvm_ifup.port import Port
 from kvm_ifup.running import encoding
-
-FOLDER = "/run/kvm-ifup"
+from kvm_ifup.running.known import FOLDER
 
 MAKING = "making"
 """Begun, or about to end. When nobody is at it any more it was interrupted, and what is there is half of it."""
