@@ -29,7 +29,7 @@ class Component(NamedTuple):
     """What a component's pages are about: the *program* with its page in section 8, the keys of its file in section 5.
 
     Its errors are raised in *sources*, and stand in the page of the program or in the page *interface*. *pages* are
-    all of its package.
+    all of its package. What daemons alone use of the ground floor stands in their own pages.
     """
 
     program: str
@@ -130,7 +130,9 @@ def _default(sample: str, option: config.Option) -> str:
 SENTENCES = [
     pytest.param(component, pattern, id=f"{name} {where}")
     for name, component in COMPONENTS.items()
-    for where, pattern in manual.errors(path for folder in component.sources for path in folder.rglob("*.py"))
+    for where, pattern in manual.errors(
+        path for folder in component.sources for path in folder.rglob("*.py") if path.parent.name != "daemon"
+    )
 ]
 
 

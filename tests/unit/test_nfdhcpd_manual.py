@@ -63,7 +63,8 @@ def test_bounds_that_are_described_are_those_that_hold(option: config.Option) ->
             option.check(outside)
 
 
-SENTENCES = dict(manual.errors((ROOT / "nfdhcpd").rglob("*.py")))
+_SOURCES = (ROOT / "nfdhcpd", ROOT / "ganeti_cloud" / "daemon")
+SENTENCES = dict(manual.errors(path for folder in _SOURCES for path in folder.rglob("*.py")))
 
 
 @pytest.mark.parametrize("where", SENTENCES)
