@@ -174,6 +174,6 @@ def _beside(action: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    whats: dict[str, Callable[..., object]] = {"power-cut": power_cut, "full": full, "frozen": frozen}
-    what = whats[sys.argv[1]]
-    sys.stdout.write(json.dumps(what(Path(sys.argv[2]), *sys.argv[3:])))
+    trials: dict[str, Callable[..., object]] = {"power-cut": power_cut, "full": full, "frozen": frozen}
+    trial = trials[sys.argv[1]]
+    sys.stdout.write(json.dumps(trial(Path(sys.argv[2]), *sys.argv[3:])))
