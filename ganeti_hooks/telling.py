@@ -88,18 +88,17 @@ def _eui64(subnet: str, mac: str) -> str | None:
     """The address that a guest makes of its network's prefix and its MAC (RFC 4291, appendix A)."""
     if not subnet:
         return None
-    import ipaddress  # most networks have no IPv6, and it takes as long to load as all of this package
+    # Most networks have no IPv6, and these take as long to load as all of this package.
+    from ipaddress import IPv6Network
+
+    from ganeti_cloud.netvalues import eui64
 
     try:
-        prefix = ipaddress.IPv6Network(subnet)
+        prefix = IPv6Network(subnet)
         raw = bytes.fromhex(mac.replace(":", ""))
     except ValueError:
         return None
-    if len(raw) != 6 or prefix.prefixlen > 64:
-        return None
-    # The bit that says "locally administered" is turned round.
-    identifier = bytes((raw[0] ^ 2,)) + raw[1:3] + b"\xff\xfe" + raw[3:]
-    return str(prefix[int.from_bytes(identifier, "big")])
+    return str(eui64(prefix, raw)) if len(raw) == 6 and prefix.prefixlen <= 64 else None
 
 
 def _profile(nic: Device, tags: Sequence[str]) -> str | None:
