@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -11,6 +13,26 @@ from ganeti_cloud.errors import CloudError, RequestError, report
 
 # From click 8.2 on the help of a group that is called without a command comes as an error.
 _NO_ARGUMENTS: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def config_file(default: str) -> Decorator:
+    """The option ``--config`` of a command: the *path* of the configuration file."""
+    return click.option(
+        "--config",
+        "path",
+        default=default,
+        show_default=True,
+        type=click.Path(dir_okay=False),
+        help="The configuration file.",
+    )
+
+
+sample: Decorator = click.option(
+    "--sample", is_flag=True, help="Print a sample file with every key and its default instead."
+)
+"""The option of a command that otherwise checks the configuration file."""
 
 
 def run(cli: click.Group, name: str, *, interrupted: str = "start it again") -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import click
 
-from ganeti_cloud import config
+from ganeti_cloud import config, program
 from nfdhcpd import settings
 from nfdhcpd.cli.options import config_file
 
 
 @click.command("check-config")
 @config_file
-@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
+@program.sample
 def check_config(path: str, sample: bool) -> None:
     """Check the configuration file and print what holds on this node.
 

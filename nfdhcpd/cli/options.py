@@ -3,15 +3,7 @@
 
 from __future__ import annotations
 
-import click
-
+from ganeti_cloud import program
 from nfdhcpd import settings
 
-config_file = click.option(
-    "--config",
-    "path",
-    default=settings.CONFIG_FILE,
-    show_default=True,
-    type=click.Path(dir_okay=False),
-    help="The configuration file.",
-)
+config_file = program.config_file(settings.CONFIG_FILE)

@@ -40,7 +40,7 @@ for group in (image, volume, snapshot, trash, gc, maintain, doctor):
 
 
 @cli.command("config")
-@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
+@program.sample
 def config_(sample: bool) -> None:
     """Check the configuration file and print what holds on this node.
 

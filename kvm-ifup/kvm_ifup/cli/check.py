@@ -5,20 +5,13 @@ from __future__ import annotations
 
 import click
 
-from ganeti_cloud import config
+from ganeti_cloud import config, program
 from kvm_ifup import settings
 
 
 @click.command("check-config")
-@click.option(
-    "--config",
-    "path",
-    default=settings.CONFIG_FILE,
-    show_default=True,
-    type=click.Path(dir_okay=False),
-    help="The configuration file.",
-)
-@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
+@program.config_file(settings.CONFIG_FILE)
+@program.sample
 def check_config(path: str, sample: bool) -> None:
     """Check the configuration file and print what holds on this node.
 

@@ -30,7 +30,7 @@ for _command in (deploy, check):
 
 @cli.command("config")
 @click.option("--variant", default="", help="What holds for this variant of the OS.")
-@click.option("--sample", is_flag=True, help="Print a sample file with every key and its default instead.")
+@program.sample
 def config_(variant: str, sample: bool) -> None:
     """Check the configuration files and print what holds on this node.
 
