@@ -118,8 +118,10 @@ class Deployment:
         return self.node.run(["sh", "-c", "cat $(ls -t /var/log/ganeti/os/*.log | head -1)"], timeout_s=30)
 
     def events(self) -> list[dict[str, object]]:
+        """What was told of the deployment; hooks tell of the operation beside it."""
         texts = self.node.run(["sh", "-c", f"cat {SPOOL}/*.json 2>/dev/null || true"], timeout_s=30)
-        return [json.loads(line) for line in texts.splitlines()]
+        told = [json.loads(line) for line in texts.splitlines()]
+        return [event for event in told if event["type"].startswith("image-")]
 
     def traces(self) -> list[str]:
         """What a deployment must not leave on the node."""
