@@ -13,7 +13,8 @@ from tests.unit import network_examples
 _STEP_S = 60.0
 
 # A node of the lab has no udev, for which networkd would wait, but in a container (systemd.io/CONTAINER_INTERFACE).
-_NETWORKD = {"/etc/systemd/system/systemd-networkd.service.d/lab.conf": "[Service]\nReadOnlyPaths=/sys\n"}
+# The protection of control groups would have ReadOnlyPaths= make /sys writable again (systemd 257).
+_NETWORKD = {"/etc/systemd/system/systemd-networkd.service.d/lab.conf": "[Service]\nBindReadOnlyPaths=/sys\n"}
 
 
 @contextmanager
